@@ -1,0 +1,1 @@
+"""The embedded tiny CLIP: config, weights, vocabulary and card, all package data."""

@@ -1,0 +1,1 @@
+"""One shop's node: import, store, rank, command line."""

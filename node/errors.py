@@ -1,0 +1,7 @@
+"""The owner's mistake: one sentence that says what to change. The command line prints it and exits 2."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something the owner can mend: a wrong file, a wrong name, a missing option."""

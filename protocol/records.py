@@ -1,0 +1,100 @@
+"""The record that a catalog is made of: one item, as its publisher describes it.
+
+An `Item` is public by nature: what a shop window shows, and nothing about who looks at it. Packed items are
+stored, hashed and sent exactly as packed; they are parsed once and never re-encoded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from protocol import limits, wire
+from protocol.limits import RemoteError
+
+BYTES_MAX = {
+    "item": limits.ITEM_ID_BYTES_MAX,
+    "name": limits.NAME_BYTES_MAX,
+    "description": limits.DESCRIPTION_BYTES_MAX,
+    "brand": limits.ATTRIBUTE_BYTES_MAX,
+    "category": limits.ATTRIBUTE_BYTES_MAX,
+    "colour": limits.ATTRIBUTE_BYTES_MAX,
+    "gender": limits.ATTRIBUTE_BYTES_MAX,
+    "image_url": limits.URL_BYTES_MAX,
+    "page_url": limits.URL_BYTES_MAX,
+}
+GENDERS = ("", "women", "men", "unisex", "girls", "boys", "kids")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One thing that a shop sells. Empty string means: the shop does not say.
+
+    `item` is unique within its publisher's catalog. `price_minor` counts the currency's minor units
+    (ISO 4217: cents, pence, paise); None when unknown, and then `currency` is empty too.
+    """
+
+    item: str
+    name: str
+    description: str = ""
+    brand: str = ""
+    category: str = ""
+    colour: str = ""
+    gender: str = ""
+    price_minor: int | None = None
+    currency: str = ""
+    image_url: str = ""
+    page_url: str = ""
+
+
+FIELDS = tuple(field.name for field in fields(Item))
+
+
+def check_item(item: Item) -> None:
+    """Raise RemoteError("malformed" | "too_big") unless every field keeps its type and limit."""
+    for field, bytes_max in BYTES_MAX.items():
+        value = getattr(item, field)
+        if not isinstance(value, str):
+            raise RemoteError("malformed", f"{field} is not text")
+        if len(value.encode("utf-8", "surrogatepass")) > bytes_max:
+            raise RemoteError("too_big", f"{field} is over {bytes_max} bytes")
+        if any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in value):
+            raise RemoteError("malformed", f"{field} holds a control character")
+    if not item.item or not item.name:
+        raise RemoteError("malformed", "an item needs an id and a name")
+    if item.gender not in GENDERS:
+        raise RemoteError("malformed", f"gender {item.gender!r}")
+    check_price(item.price_minor, item.currency)
+
+
+def check_price(price_minor: object, currency: object) -> None:
+    """A price is an integer with an ISO 4217 code, or both are absent."""
+    if price_minor is None:
+        if currency != "":
+            raise RemoteError("malformed", "a currency without a price")
+        return
+    if type(price_minor) is not int or not 0 <= price_minor <= limits.PRICE_MINOR_MAX:
+        raise RemoteError("malformed", "price out of range")
+    if not (isinstance(currency, str) and len(currency) == 3 and currency.isascii() and currency.isupper()):
+        raise RemoteError("malformed", "currency is not an ISO 4217 code")
+
+
+def pack_item(item: Item) -> bytes:
+    """The item's canonical bytes: a msgpack map of the stated fields, in field order."""
+    check_item(item)
+    stated = {name: value for name in FIELDS if (value := getattr(item, name)) not in ("", None)}
+    packed = wire.pack(stated)
+    if len(packed) > limits.RECORD_BYTES_MAX:
+        raise RemoteError("too_big", f"record is over {limits.RECORD_BYTES_MAX} bytes")
+    return packed
+
+
+def parse_item(packed: bytes) -> Item:
+    """Untrusted bytes to an Item. Raises RemoteError("malformed" | "too_big")."""
+    if len(packed) > limits.RECORD_BYTES_MAX:
+        raise RemoteError("too_big", f"record is over {limits.RECORD_BYTES_MAX} bytes")
+    stated = wire.parse(packed)
+    if not isinstance(stated, dict) or not {"item", "name"} <= stated.keys() <= set(FIELDS):
+        raise RemoteError("malformed", "not an item record")
+    item = Item(**stated)
+    check_item(item)
+    return item
