@@ -175,9 +175,9 @@ class Encoder:
         if isinstance(self._tokenizer, open_clip.SimpleTokenizer):
             # A token is at least one byte, so short texts need no counting.
             limit = self._tokenizer.context_length - 2
-            return len(text.encode()) > limit and len(self._tokenizer.encode(text)) > limit
+            return len(text.encode()) > limit and bool(len(self._tokenizer.encode(text)) > limit)
         inner = getattr(self._tokenizer, "tokenizer", None)
-        return inner is not None and len(inner(text)["input_ids"]) > int(self._tokenizer.context_length)
+        return bool(inner is not None and len(inner(text)["input_ids"]) > self._tokenizer.context_length)
 
 
 def open_untrained(folder: Path) -> tuple[torch.nn.Module, Tokenizer]:

@@ -24,6 +24,13 @@ FUSION_RULE = "halves-centred-1"
 IMAGE_WEIGHT = 0.5
 # The tiny encoder reads text far better than photographs (see its card).
 IMAGE_WEIGHT_TINY = 0.3
+
+
+def image_weight_of(encoder: str) -> float:
+    """What the picture counts beside the text, by encoder name."""
+    return IMAGE_WEIGHT_TINY if encoder == "tiny" else IMAGE_WEIGHT
+
+
 # Pseudo-count of the means: with a handful of items, subtracting their mean would erase the items themselves.
 MEAN_SHRINK = 10.0
 

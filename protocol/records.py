@@ -6,6 +6,7 @@ stored, hashed and sent exactly as packed; they are parsed once and never re-enc
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, fields
 
 from protocol import limits, wire
@@ -98,3 +99,16 @@ def parse_item(packed: bytes) -> Item:
     item = Item(**stated)
     check_item(item)
     return item
+
+
+def item_key(item: str) -> bytes:
+    """The item's position in its catalog: 16 bytes, uniform whatever ids a shop chooses."""
+    return hashlib.sha256(item.encode()).digest()[:16]
+
+
+def record_hash(packed_item: bytes, packed_vector: bytes) -> bytes:
+    """What identifies this state of the item: 32 bytes over the bytes as published, vector hashed first.
+
+    The vector's hash stands apart so that a changed price need not bring the vector along to be verified.
+    """
+    return hashlib.sha256(b"\x02" + hashlib.sha256(packed_vector).digest() + packed_item).digest()

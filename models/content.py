@@ -1,0 +1,54 @@
+"""Content-based: items like those the user liked, and unlike those disliked.
+
+score(i) = sum over the history of weight(h) * similarity(i, h), with weight = (rating - the user's damped mean),
+scaled to sum to 1 in absolute value. Both signs count: knowing what somebody dislikes is half of knowing them
+(Rocchio 1971, with ratings in place of relevance). Similarity is models.fusion's: centred halves, masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Self
+
+import numpy as np
+
+from models.fusion import Items, similarity
+from models.interactions import History, Interactions, Values
+from models.popularity import USER_SHRINK
+from models.recommender import Recommender, Scores, check_sizes
+
+# The middle of the scale -1..10, where nobody has rated anything yet.
+MIDDLE = 4.5
+
+
+class Content(Recommender):
+    """Rocchio over fused CLIP vectors."""
+
+    name: ClassVar[str] = "content"
+    items: Items
+    mean: float
+    """Mean of all ratings; the user's own mean is drawn towards it."""
+
+    def fit(self, ratings: Interactions, items: Items) -> Self:
+        check_sizes(ratings, items)
+        self.items = items
+        self.mean = float(ratings.values.mean()) if len(ratings) else MIDDLE
+        return self
+
+    def scores(self, histories: Sequence[History]) -> Scores:
+        scores_UI = np.zeros((len(histories), len(self.items)), np.float32)
+        for user, history in enumerate(histories):
+            if len(history):
+                scores_UI[user] = self.weights(history) @ similarity(self.items, history.items)
+        return scores_UI
+
+    def contributions(self, history: History, item: int) -> Values:
+        parts: Values = self.weights(history) * similarity(self.items, np.array([item]))[0, history.items]
+        return parts
+
+    def weights(self, history: History) -> Values:
+        """What each rating counts: float32 [ratings], signed, absolute sum 1 (or all 0 when nothing stands out)."""
+        own = (history.values.sum() + USER_SHRINK * self.mean) / (len(history) + USER_SHRINK)
+        centred = history.values - own
+        weights: Values = (centred / max(float(np.abs(centred).sum()), 1e-12)).astype(np.float32)
+        return weights

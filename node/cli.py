@@ -1,0 +1,146 @@
+"""The command line: words to a function call, its report to text or JSON, errors to one sentence.
+
+Exit codes: 0 done, 1 a check failed, 2 the owner's mistake. Nothing heavy is imported before a command is chosen, so
+`p2prec --help` is as quick as Python. The simulator is not imported from here; its commands join through the
+entry-point group `p2prec.commands`, each a function `add(subcommands)`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from node.errors import UserError
+
+if TYPE_CHECKING:
+    from node.report import Report
+
+Subcommands = argparse._SubParsersAction  # the type that add_subparsers() returns; argparse has no public name for it
+
+
+class _Parser(ArgumentParser):
+    """argparse, with its two-part complaint as one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def build_parser() -> ArgumentParser:
+    """Every command and option. The text shown by --help is the manual's first page."""
+    parser = _Parser(prog="p2prec", description="A recommender node that belongs to one shop, and learns with others.")
+    parser.add_argument("--version", action="version", version="p2prec 0.1.0")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    _add_node(commands)
+    _add_catalog(commands)
+    _add_questions(commands)
+    for plugin in sorted(entry_points(group="p2prec.commands"), key=lambda point: point.name):
+        plugin.load()(commands)
+    return parser
+
+
+def command(commands: Any, name: str, function: str, about: str) -> ArgumentParser:
+    """A command that will call `module:function` with the parsed options."""
+    parser: ArgumentParser = commands.add_parser(name, help=about, description=about)
+    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    parser.add_argument(
+        "--home", metavar="DIR", help="the node's folder (default: P2PREC_HOME, else the data directory)"
+    )
+    parser.set_defaults(function=function)
+    return parser
+
+
+def _add_node(commands: Any) -> None:
+    init = command(commands, "init", "node.commands_catalog:run_init", "make a node: folder, key, configuration")
+    init.add_argument("--platform", required=True, metavar="NAME", help="the shop's name, as people will see it")
+    init.add_argument(
+        "--encoder", default="tiny", help="tiny (embedded, default), MODEL/PRETRAINED of open_clip, or MODEL@FILE"
+    )
+    command(commands, "doctor", "node.doctor:run_doctor", "what is installed, found and wrong, and how to mend it")
+
+
+def _add_catalog(commands: Any) -> None:
+    catalog = commands.add_parser("catalog", help="import, list, show and remove items")
+    verbs = catalog.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
+    imports = command(
+        verbs, "import", "node.commands_catalog:run_import", "a shop's export into this node's own catalog"
+    )
+    imports.add_argument(
+        "file", metavar="FILE", help="CSV, JSON, JSON Lines or Parquet file, or a folder of JSON files"
+    )
+    imports.add_argument("--images", metavar="DIR", help="folder of pictures, found by file name or item id")
+    imports.add_argument(
+        "--fetch-images", action="store_true", help="fetch pictures by URL (none is fetched otherwise)"
+    )
+    imports.add_argument("--currency", metavar="CUR", help="ISO 4217 code, where the export does not say")
+    imports.add_argument("--format", metavar="NAME", help="skip detection; docs/formats.md lists the names")
+    imports.add_argument(
+        "--map", metavar="field=column", action="append", default=[], help="for exports of no known kind"
+    )
+    imports.add_argument("--rejected", action="store_true", help="list rejected rows with their reasons")
+    lists = command(verbs, "list", "node.commands_catalog:run_list", "all known items")
+    lists.add_argument("--publisher", metavar="P", help="only this publisher (peer id or platform name)")
+    shows = command(verbs, "show", "node.commands_catalog:run_show", "everything known of one item")
+    shows.add_argument("item", metavar="ITEM")
+    removes = command(verbs, "remove", "node.commands_catalog:run_remove", "own items out of the catalog")
+    removes.add_argument("items", metavar="ITEM", nargs="*")
+    removes.add_argument("--all", action="store_true", help="the whole own catalog")
+
+
+def _add_questions(commands: Any) -> None:
+    searches = command(
+        commands, "search", "node.commands_people:run_search", "items nearest to a text, on all platforms"
+    )
+    searches.add_argument("text", metavar="TEXT")
+    similars = command(
+        commands, "similar", "node.commands_people:run_similar", "items nearest to an item, on all platforms"
+    )
+    similars.add_argument("item", metavar="ITEM")
+    rates = command(
+        commands, "rate", "node.commands_people:run_rate", "record a user's opinion, -1 to 10; it stays here"
+    )
+    rates.add_argument("user", metavar="USER", nargs="?")
+    rates.add_argument("item", metavar="ITEM", nargs="?")
+    rates.add_argument("value", metavar="VALUE", nargs="?")
+    rates.add_argument("--file", metavar="CSV", help="columns user,item,rating[,timestamp]")
+    recommends = command(commands, "recommend", "node.commands_people:run_recommend", "what a user would like, and why")
+    recommends.add_argument("user", metavar="USER")
+    recommends.add_argument("--model", metavar="NAME", help="content or popularity (default: by what is known)")
+    for parser in (searches, similars, recommends):
+        parser.add_argument("-k", type=int, default=10, help="how many (default 10)")
+        parser.add_argument("--platform", metavar="P", help="only this platform's items")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse, call, print. Returns the exit code."""
+    options = build_parser().parse_args(arguments)
+    try:
+        module, _, name = str(options.function).partition(":")
+        function: Callable[[Namespace], Report] = getattr(importlib.import_module(module), name)
+        report = function(options)
+    except UserError as error:
+        print(f"p2prec: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("p2prec: interrupted; what was stored stays, run the command again to go on", file=sys.stderr)
+        return 130
+    text = json.dumps(report.document, ensure_ascii=False) if options.json else "\n".join(report.lines)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # The reader (head, less) has enough. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return report.exit_code
+
+
+def main() -> NoReturn:
+    """The console script."""
+    if not __debug__:
+        sys.exit("p2prec: python -O removes the checks that keep a node safe; run without it")
+    sys.exit(run(sys.argv[1:]))

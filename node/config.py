@@ -1,0 +1,111 @@
+"""A node's folder: its key, its configuration, its database.
+
+HOME/key          32-byte Ed25519 seed, mode 0600: whoever has it is this node
+HOME/config.json  platform name, encoder, version of this file
+HOME/node.sqlite  everything else that must not be lost
+HOME/pictures/    pictures fetched by URL, named by the URL's hash; may be deleted
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import platformdirs
+
+from node.errors import UserError
+from protocol.identity import SEED_BYTES, Identity
+from protocol.limits import ATTRIBUTE_BYTES_MAX
+
+CONFIG_VERSION = 1
+HOME_VARIABLE = "P2PREC_HOME"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the owner chose at `p2prec init`."""
+
+    platform: str
+    encoder: str
+    fingerprint: str
+    version: int = CONFIG_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A node's folder, existing and readable."""
+
+    folder: Path
+    config: Config
+    identity: Identity
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "node.sqlite"
+
+    @property
+    def pictures(self) -> Path:
+        return self.folder / "pictures"
+
+
+def home_folder(option: str | None) -> Path:
+    """--home, else the variable, else the platform's data directory."""
+    chosen = option or os.environ.get(HOME_VARIABLE)
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_data_dir("p2prec", appauthor=False))
+
+
+def check_new_home(folder: Path, platform: str) -> str:
+    """The platform's name, tidied. Raises: UserError if it can't be one, or if there is a node already."""
+    platform = " ".join(platform.split())
+    if not platform or len(platform.encode()) > ATTRIBUTE_BYTES_MAX or not platform.isprintable():
+        raise UserError(f"--platform needs a name of 1 to {ATTRIBUTE_BYTES_MAX} printable bytes")
+    if (folder / "config.json").exists():
+        raise UserError(f"{folder} already holds a node; choose another --home")
+    return platform
+
+
+def create_home(folder: Path, platform: str, encoder: str, fingerprint: str) -> Home:
+    """Make the folder, draw the key, write the configuration."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        seed = _write_key(folder / "key")
+        config = Config(platform, encoder, fingerprint)
+        (folder / "config.json").write_text(json.dumps(asdict(config), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    except OSError as error:
+        raise UserError(f"can't make a node in {folder}: {error.strerror or error}") from error
+    return Home(folder, config, Identity(seed))
+
+
+def load_home(folder: Path) -> Home:
+    """Open the node in `folder`. Raises: UserError with what is missing."""
+    if not (folder / "config.json").is_file():
+        raise UserError(f"no node in {folder}; make one with: p2prec init --platform NAME --home {folder}")
+    try:
+        stated = json.loads((folder / "config.json").read_text("utf-8"))
+        config = Config(
+            str(stated["platform"]), str(stated["encoder"]), str(stated["fingerprint"]), int(stated["version"])
+        )
+        seed = (folder / "key").read_bytes()
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / 'config.json'} is damaged ({error}); mend it by hand") from error
+    except OSError as error:
+        raise UserError(f"can't read the node in {folder}: {error.filename}: {error.strerror}") from error
+    if config.version != CONFIG_VERSION:
+        raise UserError(f"{folder} was made by another version of p2prec (config version {config.version})")
+    if len(seed) != SEED_BYTES:
+        raise UserError(f"{folder / 'key'} is not a {SEED_BYTES}-byte key; restore it from your backup")
+    return Home(folder, config, Identity(seed))
+
+
+def _write_key(path: Path) -> bytes:
+    """Draw a key, never overwriting one; readable by the owner alone from its first byte."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    seed = os.urandom(SEED_BYTES)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(seed)
+    return seed

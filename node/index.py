@@ -1,0 +1,51 @@
+"""All comparable items in memory: the rows that search, similarity and the recommenders work on.
+
+Rebuilt from the store whenever it is wanted; the store is the truth. Only catalogs of this node's own encoder
+fingerprint are in it: vectors of different encoders must never be compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.fusion import Items, centre_items
+from node.store import Catalog, Store, StoredItem
+from protocol.vectors import parse_vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Row r is `stored[r]` and row r of `items`."""
+
+    stored: list[StoredItem]
+    items: Items
+    catalogs: dict[int, Catalog]
+    rows: dict[tuple[str, str], int]
+    """(publisher, item id) -> row"""
+
+    def publisher(self, row: int) -> str:
+        return self.catalogs[self.stored[row].catalog].publisher
+
+    def platform(self, row: int) -> str:
+        return self.catalogs[self.stored[row].catalog].platform
+
+    def on_platform(self, platform: str | None) -> npt.NDArray[np.bool_]:
+        """Which rows may be shown: bool [items]; all when no platform is asked for."""
+        if platform is None:
+            return np.ones(len(self.stored), bool)
+        wanted = {c.catalog for c in self.catalogs.values() if c.platform.casefold() == platform.casefold()}
+        return np.array([stored.catalog in wanted for stored in self.stored], bool)
+
+
+def load_index(store: Store, fingerprint: str, image_weight: float) -> Index:
+    """Read every item of that fingerprint. Raises: RemoteError if a stored vector is damaged."""
+    stored = store.items(fingerprint=fingerprint)
+    packed = store.vectors(fingerprint)
+    dim = len(packed[0]) // 2 if packed else 1
+    image_ID, text_ID = parse_vectors(packed, dim)
+    catalogs = {catalog.catalog: catalog for catalog in store.catalogs()}
+    rows = {(catalogs[one.catalog].publisher, one.item.item): row for row, one in enumerate(stored)}
+    return Index(stored, centre_items(image_ID, text_ID, image_weight), catalogs, rows)

@@ -1,0 +1,107 @@
+"""Where an item's picture is: in the shop's own folder, or (only when the owner asks) behind its URL.
+
+A file name from an export is looked up in an index of the folder and never joined to a path, so no row can reach
+outside it. Fetched pictures are kept by the hash of their URL; what is there is not fetched again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from node.errors import UserError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif")
+# The largest shop photos are about 5 MB; beyond this it is a mistake or an attack.
+PICTURE_BYTES_MAX = 20_000_000
+# Silence for this long means that a server is gone; a whole picture may take FETCH_S_MAX.
+SILENCE_S_MAX = 10
+FETCH_S_MAX = 60
+FETCHES_AT_ONCE = 8
+CHUNK_BYTES = 65_536
+
+
+class PictureFolder:
+    """All pictures below a folder, by lower-case file name and by stem."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise UserError(f"--images {folder} is not a folder")
+        self._by_name: dict[str, Path] = {}
+        self._by_stem: dict[str, Path] = {}
+        # Sorted, so that of two files with one name the same one is taken on every machine.
+        for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
+            self._by_name.setdefault(path.name.lower(), path)
+            self._by_stem.setdefault(path.stem.lower(), path)
+        if not self._by_name:
+            raise UserError(f"--images {folder} holds no picture ({', '.join(SUFFIXES)})")
+
+    def find(self, pictures: Iterable[str], item: str) -> Path | None:
+        """By the names that the export states, in their order; else by the item's id."""
+        for stated in pictures:
+            path = urllib.parse.urlsplit(stated).path if "://" in stated else stated
+            name = urllib.parse.unquote(path.replace("\\", "/").rpartition("/")[2]).lower()
+            found = self._by_name.get(name) or self._by_stem.get(name)
+            if found is not None:
+                return found
+        return self._by_stem.get(item.lower())
+
+
+class PictureCache:
+    """Pictures fetched by URL into a folder of this node."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def find(self, url: str) -> Path | None:
+        path = self._path(url)
+        return path if path.is_file() else None
+
+    def fetch(self, urls: Iterable[str]) -> None:
+        """Fetch what is not here yet, several at once. One that can't be had is simply still missing afterwards."""
+        missing = [url for url in dict.fromkeys(urls) if self.find(url) is None]
+        with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:
+            list(pool.map(self._fetch, missing))
+
+    def _fetch(self, url: str) -> None:
+        try:
+            picture = read_url(url)
+        except (OSError, ValueError, http.client.HTTPException):
+            return
+        descriptor, name = tempfile.mkstemp(dir=self._folder)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(picture)
+        Path(name).replace(self._path(url))
+
+    def _path(self, url: str) -> Path:
+        return self._folder / hashlib.sha256(url.encode()).hexdigest()
+
+
+def read_url(url: str) -> bytes:
+    """One picture's bytes. Raises: ValueError (not http, not a picture, too big, too slow) or OSError."""
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise ValueError("only http and https are fetched")
+    deadline = time.monotonic() + FETCH_S_MAX
+    request = urllib.request.Request(url, headers={"User-Agent": "p2prec", "Accept": "image/*"})
+    with urllib.request.urlopen(request, timeout=SILENCE_S_MAX) as response:
+        if not str(response.headers.get_content_type()).startswith("image/"):
+            raise ValueError(f"{response.headers.get_content_type()} is not a picture")
+        chunks, size = [], 0
+        while chunk := response.read1(CHUNK_BYTES):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > PICTURE_BYTES_MAX:
+                raise ValueError(f"over {PICTURE_BYTES_MAX} bytes")
+            if time.monotonic() > deadline:
+                raise ValueError(f"took over {FETCH_S_MAX} s")
+    return b"".join(chunks)

@@ -1,0 +1,135 @@
+"""Answers for this node's own users: search, similar items, recommendations with a reason.
+
+Decides which items compete, asks a model to rank them, and says why each one is there, in terms of the user's own
+history. Knows nothing of files, commands or printing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.content import Content
+from models.diversity import diverse_rows
+from models.fusion import similarity, text_similarity
+from models.interactions import History, Interactions, Rows, Values, interactions_of
+from models.popularity import Popularity
+from models.recommender import Recommender, Scores, top_rows
+from node.errors import UserError
+from node.index import Index
+from node.store import Rating
+from protocol.records import Item
+
+MODELS: dict[str, type[Recommender]] = {model.name: model for model in (Content, Popularity)}
+# A list longer than this is not read by anybody, and its reasons cost time.
+RESULTS_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One place of a list."""
+
+    item: Item
+    publisher: str
+    platform: str
+    score: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A user's list, and which model made it."""
+
+    user: str
+    model: str
+    ratings: int
+    results: list[Result]
+
+
+def search(index: Index, text_D: Values, k: int, platform: str | None = None) -> list[Result]:
+    """Items nearest to an encoded text (unit vector [dim])."""
+    scores_I = text_similarity(index.items, text_D[None])[0]
+    return _results(index, top_rows(scores_I, k, index.on_platform(platform)), scores_I)
+
+
+def similar(index: Index, row: int, k: int, platform: str | None = None) -> list[Result]:
+    """Items nearest to the item of that row, without itself."""
+    scores_I = similarity(index.items, np.array([row]))[0]
+    allowed_I = index.on_platform(platform)
+    allowed_I[row] = False
+    return _results(index, top_rows(scores_I, k, allowed_I), scores_I)
+
+
+def recommend(
+    index: Index, ratings: Sequence[Rating], user: str, k: int, model: str | None = None, platform: str | None = None
+) -> Recommendation:
+    """The k best items for `user` that the user has not rated.
+
+    `ratings` are those of all local users. Without --model: content-based for whoever has rated, and for a newcomer
+    what is popular here, chosen to be unlike each other. Raises: UserError for a model that does not exist.
+    """
+    if model is not None and model not in MODELS:
+        raise UserError(f"no model {model!r}; there are: {', '.join(sorted(MODELS))}")
+    users = sorted({rating.user for rating in ratings} | {user})
+    histories = _histories(index, ratings, users)
+    history = histories[users.index(user)]
+    everyone = interactions_of(histories, len(index.stored))
+    chosen = model or (Content.name if len(history) else Popularity.name)
+    fitted = MODELS[chosen]().fit(everyone, index.items)
+    allowed_I = index.on_platform(platform)
+    allowed_I[history.items] = False
+    scores_I = fitted.scores([history])[0]
+    if len(history):
+        rows = top_rows(scores_I, k, allowed_I)
+    else:
+        rows = diverse_rows(index.items, scores_I, k, allowed_I)
+    reasons = [_reason(index, fitted, everyone, history, int(row)) for row in rows]
+    return Recommendation(user, chosen, len(history), _results(index, rows, scores_I, reasons))
+
+
+def _histories(index: Index, ratings: Sequence[Rating], users: list[str]) -> list[History]:
+    """Each user's ratings of items that are still known."""
+    rows: dict[str, list[int]] = {user: [] for user in users}
+    values: dict[str, list[float]] = {user: [] for user in users}
+    for rating in ratings:
+        row = index.rows.get((rating.publisher, rating.item))
+        if row is not None:
+            rows[rating.user].append(row)
+            values[rating.user].append(rating.value)
+    return [History(np.array(rows[user], np.int64), np.array(values[user], np.float32)) for user in users]
+
+
+def _reason(index: Index, model: Recommender, everyone: Interactions, history: History, row: int) -> str:
+    """Why this item: the rating that did most for it, or what others here made of it."""
+    if len(history):
+        near_H = similarity(index.items, np.array([row]))[0, history.items]
+        parts_H = model.contributions(history, row)
+        # A liked thing that it resembles says more to people than a disliked one that it differs from.
+        for word, kind_H in (("like", near_H > 0), ("unlike", near_H < 0)):
+            mine_H = np.where(kind_H, parts_H, 0)
+            if mine_H.max() > 0:
+                return f"{word} {_rated(index, history, int(mine_H.argmax()))}"
+    theirs = everyone.values[everyone.items == row]
+    opinion = f"rated {theirs.mean():.1f} on average by {len(theirs)} here" if len(theirs) else "not rated here yet"
+    if not len(history):
+        return f"{opinion}; you have not rated anything yet"
+    return f"{opinion}; of all that you rated, nearest to {_rated(index, history, int(near_H.argmax()))}"
+
+
+def _rated(index: Index, history: History, place: int) -> str:
+    return f"{index.stored[int(history.items[place])].item.name} (you rated it {history.values[place]:g})"
+
+
+def _results(index: Index, rows: Rows, scores_I: Scores, reasons: list[str] | None = None) -> list[Result]:
+    return [
+        Result(
+            index.stored[row].item,
+            index.publisher(row),
+            index.platform(row),
+            round(float(scores_I[row]), 6),
+            reasons[place] if reasons else "",
+        )
+        for place, row in enumerate(rows.tolist())
+    ]

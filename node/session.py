@@ -1,0 +1,94 @@
+"""What most commands need: the home's store, index and encoder, and an item by the name that people give it.
+
+torch is imported only when an encoder is opened; commands that don't encode answer in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from models.fusion import image_weight_of
+from node.config import Home
+from node.database import Database
+from node.errors import UserError
+from node.index import Index, load_index
+from node.ranking import RESULTS_MAX
+from node.store import Store, StoredItem
+
+if TYPE_CHECKING:
+    from models.clip import Encoder
+
+
+@contextmanager
+def open_store(home: Home) -> Iterator[Store]:
+    """The home's store, closed afterwards."""
+    store = Store(Database(home.database))
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def open_encoder(name: str) -> Encoder:
+    """The encoder of that name. Raises: UserError."""
+    from models.clip import Encoder, EncoderError
+
+    try:
+        return Encoder.load(name, say=tqdm.write)
+    except EncoderError as error:
+        raise UserError(str(error)) from error
+
+
+def home_encoder(home: Home) -> Encoder:
+    """The encoder of this home, being the very one that it was made with. Raises: UserError."""
+    encoder = open_encoder(home.config.encoder)
+    if encoder.fingerprint != home.config.fingerprint:
+        raise UserError(
+            f"encoder {home.config.encoder} is no longer the one that {home.folder} was made with, so their vectors "
+            "can't be mixed; make a new home with p2prec init, and import the catalog there"
+        )
+    return encoder
+
+
+def home_index(home: Home, store: Store) -> Index:
+    return load_index(store, home.config.fingerprint, image_weight_of(home.config.encoder))
+
+
+def find_item(store: Store, reference: str) -> list[StoredItem]:
+    """Items of that id, or of PUBLISHER/ITEM (peer id or platform): none, one, or several shops'."""
+    found = store.find_items(reference)
+    if not found:
+        publisher, _, item = reference.partition("/")
+        numbers = {c.catalog for c in store.catalogs() if publisher in (c.publisher, c.platform)}
+        found = [one for one in store.find_items(item) if one.catalog in numbers]
+    return found
+
+
+def the_item(store: Store, reference: str) -> StoredItem:
+    """The one item meant. Raises: UserError when there is none, or more than one."""
+    found = find_item(store, reference)
+    if not found:
+        raise UserError(f"no item {reference!r} is known here; p2prec search or p2prec catalog list shows what is")
+    if len(found) > 1:
+        shops = {c.catalog: c.platform for c in store.catalogs()}
+        names = " or ".join(f"{shops[one.catalog]}/{reference}" for one in found)
+        raise UserError(f"several shops have an item {reference!r}; say {names}")
+    return found[0]
+
+
+def results_wanted(k: int) -> int:
+    if not 1 <= k <= RESULTS_MAX:
+        raise UserError(f"-k must be 1 to {RESULTS_MAX}")
+    return k
+
+
+def known_platform(index: Index, platform: str | None) -> str | None:
+    """The platform asked for. Raises: UserError when no catalog has that name."""
+    names = sorted({catalog.platform for catalog in index.catalogs.values()})
+    if platform is not None and platform.casefold() not in {name.casefold() for name in names}:
+        raise UserError(f"no platform {platform!r} is known here; there are: {', '.join(names) or 'none'}")
+    return platform
