@@ -1,0 +1,161 @@
+"""The design's laws about the code itself, checked on the syntax tree: who may import whom, one door for each heavy
+library, no cycle, no ambient clock or chance in the pure folders, and a size that a reader can hold.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("protocol", "models", "node", "sim")
+FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+LINES_MAX = 350
+FUNCTION_LINES_MAX = 60
+
+# Own packages that each folder may import.
+MAY_IMPORT = {
+    "protocol": {"protocol"},
+    "models": {"models"},
+    "node": {"node", "protocol", "models"},
+    "sim": {"sim", "node", "protocol", "models"},
+}
+# Foreign packages of the two pure folders; node and sim are free, but for the doors.
+FOREIGN = {
+    "protocol": {"msgpack", "cryptography", "numpy"},
+    "models": {"numpy", "scipy", "torch", "open_clip", "PIL", "safetensors", "huggingface_hub", "tqdm"},
+}
+# library -> the one file that may import it
+DOORS = {
+    "msgpack": "protocol/wire.py",
+    "cryptography": "protocol/identity.py",
+    "libp2p": "node/libp2p_transport.py",
+    "sqlite3": "node/database.py",
+    "open_clip": "models/clip.py",
+    "ray": "sim/sweep.py",
+    "pyarrow": "node/tables.py",
+}
+# Calls that read a clock, a device of chance or the environment: arguments instead, in the pure folders.
+AMBIENT = {
+    "time.time",
+    "time.time_ns",
+    "time.monotonic",
+    "datetime.now",
+    "datetime.utcnow",
+    "os.urandom",
+    "random.random",
+    "random.choice",
+    "random.randint",
+    "random.shuffle",
+    "random.seed",
+    "np.random.seed",
+    "np.random.rand",
+    "np.random.randn",
+    "np.random.normal",
+    "torch.manual_seed",
+}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def imports_of(tree: ast.AST) -> Iterator[str]:
+    """Every imported module, dotted, at whatever depth the statement stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            assert node.module
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def runtime_imports_of(path: Path) -> set[str]:
+    """Imports outside `if TYPE_CHECKING`: annotations make no cycle."""
+    tree = tree_of(path)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+    return set(imports_of(tree))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_keep_to_the_folders_borders(path: Path) -> None:
+    folder = path.relative_to(ROOT).parts[0]
+    roots = {module.split(".")[0] for module in imports_of(tree_of(path))}
+    assert roots & set(FOLDERS) <= MAY_IMPORT[folder]
+    foreign = roots - set(FOLDERS) - set(sys.stdlib_module_names)
+    if folder in FOREIGN:
+        assert foreign <= FOREIGN[folder]
+    for library in roots & set(DOORS):
+        assert name_of(path) == DOORS[library], f"{library} has one door: {DOORS[library]}"
+    if folder == "protocol" and "numpy" in roots:
+        assert path.name == "vectors.py"
+
+
+def test_no_file_imports_itself_through_others() -> None:
+    modules = {name_of(path)[:-3].replace("/", ".").removesuffix(".__init__"): path for path in FILES}
+    graph = {module: runtime_imports_of(path) & set(modules) - {module} for module, path in modules.items()}
+    done: set[str] = set()
+
+    def visit(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, f"cycle: {' -> '.join((*way, module))}"
+        if module not in done:
+            for other in sorted(graph[module]):
+                visit(other, (*way, module))
+            done.add(module)
+
+    for module in sorted(graph):
+        visit(module, ())
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_files_and_functions_fit_a_reader(path: Path) -> None:
+    text, tree = path.read_text("utf-8"), tree_of(path)
+    assert text.count("\n") <= LINES_MAX
+    assert ast.get_docstring(tree), "a file says what it is"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < FUNCTION_LINES_MAX, node.name
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if name_of(p).startswith(("protocol/", "models/"))], ids=name_of)
+def test_time_and_chance_are_arguments(path: Path) -> None:
+    calls = {ast.unparse(node.func) for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)}
+    assert not calls & AMBIENT
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_error_is_swallowed_wholesale(path: Path) -> None:
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.ExceptHandler):
+            caught = ast.unparse(node.type) if node.type else ""
+            assert caught not in ("", "Exception", "BaseException") or ast.unparse(node.body[-1]) == "raise"
+
+
+def test_heavy_libraries_are_not_loaded_before_they_are_needed() -> None:
+    """What `p2prec --help` imports, followed through our own files by their top-level imports."""
+    modules = {name_of(path)[:-3].replace("/", "."): path for path in FILES}
+    waiting, seen, foreign = ["node.cli", "sim.commands"], set(), set()
+    while waiting:
+        module = waiting.pop()
+        if module in seen or module not in modules:
+            continue
+        seen.add(module)
+        for node in tree_of(modules[module]).body:
+            names = set(imports_of(node)) if isinstance(node, ast.Import | ast.ImportFrom) else set()
+            waiting += [name for name in names if name.split(".")[0] in FOLDERS]
+            foreign |= {name.split(".")[0] for name in names} - set(FOLDERS) - set(sys.stdlib_module_names)
+    assert foreign == set()
+    assert len(seen) >= 3
