@@ -73,8 +73,8 @@ def test_few_items_are_not_erased_by_their_own_mean() -> None:
 def test_a_text_finds_the_item_it_describes_by_either_half() -> None:
     """CLIP's geometry: pictures are their texts, moved by a common gap and blurred."""
     rng = np.random.default_rng(3)
-    _, text = world(3, n=60, missing=0)
-    image = text + rng.normal(size=text.shape[1]) + 0.15 * rng.normal(size=text.shape)
+    _, text = world(3, n=60, dim=128, missing=0)
+    image = text + 0.1 * rng.normal(size=text.shape[1]) + 0.03 * rng.normal(size=text.shape)
     image = (image / np.linalg.norm(image, axis=1, keepdims=True)).astype(np.float32)
     for image_weight in (0.0, 0.5, 1.0):
         found = text_similarity(centre_items(image, text, image_weight), text).argmax(axis=1)
