@@ -1,0 +1,206 @@
+"""One row's cells to an item's fields: cleaned, cut to the limits, priced, with notes of what was lost.
+
+Knows the shape that was recognised, and nothing of files, other rows or the uniqueness of ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from node import attributes
+from node.addresses import Page, clean_url, read_page
+from node.cleaning import clean_prose, clean_text, cut_text, first_words, squash
+from node.money import CURRENCIES, currency_in, parse_price
+from node.myntra import strip_advertisement
+from node.shop_formats import Shape
+from protocol import limits
+
+NOTES = (
+    "name_cut",
+    "name_from_description",
+    "description_cut",
+    "attribute_cut",
+    "price_unknown",
+    "currency_unknown",
+    "url_dropped",
+    "image_dropped",
+    "id_derived",
+    "row_realigned",
+)
+# Pictures kept of one product; shops show a dozen views.
+_PICTURES_MAX = 16
+_FILE_NAME = re.compile(r"[^\x00-\x1f<>|*?\"]{1,255}")
+_PICTURE_DIVIDERS = re.compile(r"\n|\||;\s*(?=http|[^;]+\.\w{3,4}(?:;|$))|,\s*(?=https?:)|\s+(?=https?:)")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An item before its id is settled. `item` is empty where the shop gives no id."""
+
+    item: str
+    name: str
+    description: str
+    brand: str
+    category: str
+    colour: str
+    gender: str
+    price_minor: int | None
+    currency: str
+    image_url: str
+    page_url: str
+    pictures: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def make_draft(cells: Mapping[str, str], shape: Shape, currency: str) -> Draft:
+    """Fill an item's fields from a row's cells. `currency` is the owner's, for prices that name none."""
+    said = {
+        name: [cells[column] for column in columns if cells.get(column, "").strip()]
+        for name, columns in shape.fields.items()
+    }
+    notes: list[str] = []
+    page, page_url = _page(said.get("url", []), notes)
+    name = _first(said, "name")
+    brand = _first(said, "brand")
+    texts = [strip_advertisement(text) for text in said.get("description", [])]
+    description = clean_prose("\n".join(dict.fromkeys(texts)), (name, brand)) if texts else ""
+    if not name and description:
+        name = first_words(description)
+        notes.append("name_from_description")
+    pictures, image_url = _pictures(said.get("image", []), notes)
+    item = _item_id(_first(said, "item"), page, pictures if len(shape.fields) < 4 else (), notes)
+    if shape.format.picture and item:
+        pictures = (shape.format.picture.format(item=item), *pictures)
+    price_minor, price_currency = _price(cells, said, shape, (currency, shape.format.currency, page.currency), notes)
+    colour = attributes.plain_colour(_first(said, "colour")) or attributes.plain_colour(page.variant.replace("-", " "))
+    return Draft(
+        item=item,
+        name=_cut(name, limits.NAME_BYTES_MAX, "name_cut", notes),
+        description=""
+        if squash(description) == squash(name)
+        else _cut(description, limits.DESCRIPTION_BYTES_MAX, "description_cut", notes),
+        brand=_attribute(brand or attributes.brand_at_start(name, page.brand), notes),
+        category=_attribute(_first_leaf(said.get("category", [])), notes),
+        colour=_attribute(colour, notes),
+        gender=_gender(said, page),
+        price_minor=price_minor,
+        currency=price_currency,
+        image_url=image_url,
+        page_url=page_url,
+        pictures=pictures,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _first(said: Mapping[str, list[str]], name: str) -> str:
+    return next((clean for value in said.get(name, []) if (clean := clean_text(value))), "")
+
+
+def _first_leaf(categories: list[str]) -> str:
+    return next((leaf for category in categories if (leaf := attributes.leaf_category(category))), "")
+
+
+def _cut(text: str, bytes_max: int, note: str, notes: list[str]) -> str:
+    cut = cut_text(text, bytes_max)
+    if cut != text:
+        notes.append(note)
+    return cut
+
+
+def _attribute(text: str, notes: list[str]) -> str:
+    return _cut(text, limits.ATTRIBUTE_BYTES_MAX, "attribute_cut", notes)
+
+
+def _page(urls: list[str], notes: list[str]) -> tuple[Page, str]:
+    pages = [read_page(url) for url in urls]
+    page = next((page for page in pages if page.url), None)
+    if page is None and urls:
+        notes.append("url_dropped")
+    return page or Page(""), page.url if page else ""
+
+
+def _gender(said: Mapping[str, list[str]], page: Page) -> str:
+    stated = [line for name in ("gender", "category") for value in said.get(name, []) for line in value.split("\n")]
+    return next((gender for text in stated if (gender := attributes.gender_in(text))), "") or (
+        attributes.gender_of_path(page.url)
+    )
+
+
+def _item_id(stated: str, page: Page, pictures: tuple[str, ...], notes: list[str]) -> str:
+    """The id that the row states, or the product page's, or (in a table of pictures) the picture's number."""
+    # A table that once passed through floats: "10017413.0".
+    item = re.sub(r"^([0-9]+)\.0$", r"\1", stated)
+    if not item and page.item:
+        item = f"{page.item}-{page.variant}" if page.variant else page.item
+    if not item and pictures:
+        number = re.fullmatch(r"(?:.*/)?([0-9]{4,20})\.\w{3,4}", pictures[0])
+        item = number[1] if number else ""
+    if len(item.encode()) > limits.ITEM_ID_BYTES_MAX:
+        item = "~" + hashlib.sha256(item.encode()).hexdigest()[:16]
+    if not item or item.startswith("~"):
+        notes.append("id_derived")
+    return item
+
+
+def _price(
+    cells: Mapping[str, str],
+    said: Mapping[str, list[str]],
+    shape: Shape,
+    hints: tuple[str, str, str],
+    notes: list[str],
+) -> tuple[int | None, str]:
+    """The first price column that can be read. What is written nearest to the amount decides its currency."""
+    columns = shape.fields.get("price", ())
+    stated = _currency(_first(said, "currency"))
+    for column in columns:
+        cell = cells.get(column, "")
+        hint = next((one for one in (stated, currency_in(column), *hints) if one), "")
+        price = parse_price(cell, hint) if cell.strip() else None
+        if price is None:
+            continue
+        if not price.currency:
+            notes.append("currency_unknown")
+            return None, ""
+        return price.minor, price.currency
+    if shape.has_price:
+        notes.append("price_unknown")
+    return None, ""
+
+
+def _currency(text: str) -> str:
+    return text.upper() if text.upper() in CURRENCIES else currency_in(text)
+
+
+def _pictures(values: list[str], notes: list[str]) -> tuple[tuple[str, ...], str]:
+    """Candidates in order, and the first address among them. A path is kept as its file's name alone."""
+    found: dict[str, None] = {}
+    image_url = ""
+    for part in (part for value in values for part in _parts(value)):
+        if re.match(r"(?i)(?:https?:)?//|www\.", part):
+            url = clean_url(part)
+            if not url:
+                notes.append("image_dropped")
+                continue
+            image_url = image_url or url
+            found[url] = None
+        elif not re.match(r"(?i)[a-z]+:", part) and (name := _file_name(part)):
+            found[name] = None
+    return tuple(found)[:_PICTURES_MAX], image_url
+
+
+def _file_name(path: str) -> str:
+    """The last step of a path, whichever way its slashes lean; "" where that is no file's name."""
+    name = clean_text(re.split(r"[/\\]", path)[-1])
+    return name if _FILE_NAME.fullmatch(name) and re.search(r"\w", name) else ""
+
+
+def _parts(value: str) -> list[str]:
+    """A cell may hold several pictures, one a line, or as a list of Python or JSON."""
+    if value.lstrip().startswith("["):
+        quoted = re.findall(r"['\"]([^'\"]+)['\"]", value)
+        if quoted:
+            return quoted
+    return [part.strip() for part in _PICTURE_DIVIDERS.split(value) if part and part.strip()]

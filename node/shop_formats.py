@@ -1,0 +1,265 @@
+"""What the known exports look like: one small description each, and the synonyms by which others are read.
+
+A format is recognised by the columns that it alone has, never by a file's name. Its `fields` say which columns
+make which field of an item: for a description all of them, for pictures all in order of preference, for the rest
+the first that says something. A few exports have to be put in order first; `read` does that, one row at a time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from node.cleaning import squash
+from node.feeds import read_linkshare
+from node.money import COLUMN_CODES
+from node.myntra import read_myntra_json, read_myntra_men, read_myntra_styles
+
+FIELDS = ("item", "name", "description", "brand", "category", "colour", "gender", "price", "currency", "image", "url")
+
+Cells = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How to read one kind of export. Columns are in plain spelling, divided by spaces: "Product_ID" is "productid".
+
+    `currency` is what the shop's prices are in where nothing else says so; `picture` how it names picture files;
+    `by_cells` that rows are read by what cells are and not by where they stand.
+    """
+
+    name: str
+    columns: str
+    fields: Mapping[str, str]
+    currency: str = ""
+    picture: str = ""
+    read: Callable[[Cells], dict[str, str]] | None = None
+    by_cells: bool = False
+
+
+# What `read` functions call their results.
+_IN_ORDER = {name: name for name in FIELDS}
+
+_SYNONYMS = {
+    "item": "item itemid productid sku id articleid asin productcode styleid productsku articlenumber articleno"
+    " artikelnummer itemcode itemnumber productnumber handle variantsku uniqid reference ref gtin ean upc mpn",
+    "name": "name title productname productdisplayname producttitle prodname itemname displayname designation"
+    " bezeichnung titel titre nom nombre titulo nome productnameen",
+    "description": "description productdescription longdescription detaildesc details detail bodyhtml body"
+    " shortdescription desc descriptioncolor descriptioncolour beschreibung descripcion descrizione aboutproduct"
+    " productdetails features fabric",
+    "brand": "brand brandname productbrand vendor manufacturer designer marque marke marca label",
+    "category": "articletype producttypename producttype subcategory category categories categoryname type leafcategory"
+    " productcategory categorie kategorie categoria maincategory mastercategory garmentgroupname productgroupname"
+    " googleproductcategory department",
+    "colour": "colour color basecolour basecolor primarycolor primarycolour colourname colorname colourgroupname"
+    " couleur farbe colore productcolor productcolour",
+    "gender": "gender sex targetgender agegroup geschlecht genero indexgroupname department",
+    "price": "saleprice specialprice discountprice discountedprice offerprice currentprice pricecurrent sellingprice"
+    " finalprice pricenow price variantprice productprice unitprice prix preis precio prezzo priceamount pricevalue"
+    " actualprice retailprice listprice regularprice originalprice mrp",
+    "currency": "currency currencycode pricecurrency currencyiso devise wahrung moneda valuta",
+    "image": "imageurl imagelink image images mainimage imagesrc imgurl img imageurls imagepath picture pictures photo"
+    " photos imagefile imagefilename imagename file filename thumbnail variantimage additionalimagelink bild",
+    "url": "producturl pageurl productlink url link urllink pdpurl permalink landingpageurl weblink href",
+}
+
+GENERIC = Format("generic", "", _SYNONYMS)
+
+_FORMATS = (
+    Format(
+        "linkshare",
+        "linkcode advertiser linkname linkid retailprice",
+        _IN_ORDER,
+        currency="USD",
+        read=read_linkshare,
+        by_cells=True,
+    ),
+    Format(
+        "myntra-json",
+        "productdisplayname brandname articletypetypename basecolour",
+        _IN_ORDER,
+        currency="INR",
+        read=read_myntra_json,
+    ),
+    Format(
+        "myntra-men",
+        "name descriptioncolor fabric size price productid",
+        _IN_ORDER,
+        currency="INR",
+        read=read_myntra_men,
+    ),
+    Format(
+        "myntra-styles",
+        "id gender mastercategory subcategory articletype basecolour productdisplayname",
+        _IN_ORDER,
+        currency="INR",
+        picture="{item}.jpg",
+        read=read_myntra_styles,
+    ),
+    Format(
+        "myntra-catalog",
+        "productid productname productbrand gender primarycolor",
+        {
+            "item": "productid",
+            "name": "productname",
+            "description": "description",
+            "brand": "productbrand",
+            "colour": "primarycolor",
+            "gender": "gender",
+            "price": "price",
+        },
+        currency="INR",
+    ),
+    Format(
+        "asos-json",
+        "title images pricecurrent url color",
+        {
+            "item": "id",
+            "name": "title",
+            "description": "detail description",
+            "brand": "brand",
+            "category": "category",
+            "colour": "color",
+            "gender": "gender",
+            "price": "pricecurrent",
+            "currency": "pricecurrency currency",
+            "image": "images",
+            "url": "url",
+        },
+    ),
+    Format(
+        "asos-fr",
+        "producturl collection designation productcode currentprice",
+        {
+            "item": "productcode",
+            "name": "designation",
+            "description": "description",
+            "brand": "brand",
+            "category": "category",
+            "colour": "color",
+            "gender": "collection",
+            "price": "currentprice",
+            "url": "producturl",
+        },
+        currency="EUR",
+    ),
+    Format(
+        "amazon",
+        "name maincategory subcategory image link discountprice actualprice",
+        {
+            "name": "name",
+            "category": "subcategory maincategory",
+            "gender": "subcategory maincategory",
+            "price": "discountprice actualprice",
+            "image": "image",
+            "url": "link",
+        },
+    ),
+    Format(
+        "hm-articles",
+        "articleid prodname producttypename colourgroupname detaildesc",
+        {
+            "item": "articleid",
+            "name": "prodname",
+            "description": "detaildesc graphicalappearancename",
+            "category": "producttypename productgroupname garmentgroupname",
+            "colour": "colourgroupname perceivedcolourmastername",
+            "gender": "sectionname indexname indexgroupname",
+            "price": "price",
+        },
+        picture="{item:0>10}.jpg",
+    ),
+)
+# "HnM_Name, HnM_Price (£), HnM_URL_Link": one shop's columns in a table made to compare shops.
+PREFIXED = Format("prefixed", "name price urllink", _SYNONYMS)
+
+ALL = (*_FORMATS, PREFIXED, GENERIC)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A format met in a file: for each field the file's own columns, the preferred first."""
+
+    format: Format
+    fields: Mapping[str, tuple[str, ...]]
+    has_price: bool = True
+
+
+def plain_column(name: str) -> str:
+    """A column's name as formats spell it: without case, marks, currency and what stands in brackets."""
+    words = re.split(r"[^\w]+|_", re.sub(r"\([^)]*\)|\[[^\]]*\]", " ", name))
+    kept = [word for word in words if word and word.upper() not in COLUMN_CODES]
+    return squash("".join(kept)) or squash(name)
+
+
+def find_shape(columns: tuple[str, ...], wanted: str | None = None) -> Shape | None:
+    """The format that these columns are, or None. `wanted` is a format's name to try alone."""
+    plain = _by_plain_name(columns)
+    unprefixed = _by_plain_name(columns, prefix=_common_prefix(columns))
+    for candidate in _FORMATS:
+        if wanted in (None, candidate.name) and set(candidate.columns.split()) <= plain.keys():
+            return _shape(candidate, plain)
+    if wanted in (None, PREFIXED.name) and unprefixed != plain and set(PREFIXED.columns.split()) <= unprefixed.keys():
+        return _shape(PREFIXED, unprefixed)
+    if wanted in (None, GENERIC.name):
+        shape = _shape(GENERIC, plain)
+        if wanted or (_is_catalog(shape.fields) and not is_behaviour(columns)):
+            return shape
+    return None
+
+
+def missing_columns(name: str, columns: tuple[str, ...]) -> list[str]:
+    """The columns that a named format needs and the file has not."""
+    wanted = next(candidate for candidate in ALL if candidate.name == name)
+    return sorted(set(wanted.columns.split()) - _by_plain_name(columns).keys())
+
+
+def _shape(candidate: Format, plain: Mapping[str, str]) -> Shape:
+    if candidate.read is not None:
+        has_price = any("price" in column for column in plain)
+        return Shape(candidate, {name: (name,) for name in FIELDS}, has_price)
+    fields = {
+        name: tuple(plain[column] for column in columns.split() if column in plain)
+        for name, columns in candidate.fields.items()
+    }
+    return Shape(candidate, {name: columns for name, columns in fields.items() if columns}, bool(fields.get("price")))
+
+
+def with_mapping(shape: Shape, mapped: Mapping[str, str]) -> Shape:
+    """The shape with the owner's own choice of columns for some fields."""
+    if not mapped:
+        return shape
+    fields = {**shape.fields, **{name: (column,) for name, column in mapped.items()}}
+    return Shape(shape.format, fields, shape.has_price or "price" in mapped)
+
+
+def is_behaviour(columns: tuple[str, ...]) -> bool:
+    """Whether these are columns of ratings, purchases or tags: what people did with items."""
+    plain = {plain_column(column) for column in columns}
+    return bool(plain & {"userid", "customerid", "user", "customer", "sessionid", "visitorid", "reviewerid"})
+
+
+def _by_plain_name(columns: Iterable[str], prefix: str = "") -> dict[str, str]:
+    plain: dict[str, str] = {}
+    for column in columns:
+        plain.setdefault(plain_column(column.removeprefix(prefix)), column)
+    return plain
+
+
+def _common_prefix(columns: tuple[str, ...]) -> str:
+    """The shop's name that every column starts with, up to its underscore."""
+    named = [column for column in columns if not column.startswith("#")]
+    prefix, mark, _ = named[0].partition("_") if named else ("", "", "")
+    whole = prefix + mark
+    return whole if mark and len(named) > 2 and all(column.startswith(whole) for column in named) else ""
+
+
+def _is_catalog(fields: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether unknown columns speak of things for sale: a name or a description, and enough of the rest."""
+    if not fields.keys() & {"name", "description"}:
+        return False
+    telling = {"price", "image", "brand", "colour", "gender"} & fields.keys()
+    supporting = {"item", "url", "category", "description", "name"} & fields.keys()
+    return bool(telling) or len(supporting) > 2
