@@ -37,7 +37,7 @@ DOORS = {
     "sqlite3": "node/database.py",
     "open_clip": "models/clip.py",
     "ray": "sim/sweep.py",
-    "pyarrow": "node/tables.py",
+    "pyarrow": "node/documents.py",
 }
 # Calls that read a clock, a device of chance or the environment: arguments instead, in the pure folders.
 AMBIENT = {

@@ -1,0 +1,115 @@
+"""Pictures: found by name in a folder, never outside it; fetched from a real server, within limits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from node import pictures
+from node.errors import UserError
+from node.pictures import PictureCache, PictureFolder, read_url
+
+PNG = b"\x89PNG pretend"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> PictureFolder:
+    (tmp_path / "shop" / "deep").mkdir(parents=True)
+    for name in ("10017413.JPG", "deep/shirt 1.png", "notes.txt"):
+        (tmp_path / "shop" / name).write_bytes(PNG)
+    (tmp_path / "secret.jpg").write_bytes(PNG)
+    return PictureFolder(tmp_path / "shop")
+
+
+@pytest.mark.parametrize(
+    ("stated", "item", "found"),
+    [
+        ((), "10017413", "10017413.JPG"),
+        (("images/10017413.jpg",), "x", "10017413.JPG"),
+        (("C:\\shop\\10017413.jpg",), "x", "10017413.JPG"),
+        (("https://cdn.example/a/shirt%201.png?w=300",), "x", "shirt 1.png"),
+        (("gone.jpg", "shirt 1"), "x", "shirt 1.png"),
+        ((), "other", None),
+        (("../secret.jpg",), "x", None),
+        (("/etc/passwd",), "x", None),
+        (("notes.txt",), "x", None),
+    ],
+)
+def test_finding(folder: PictureFolder, stated: tuple[str, ...], item: str, found: str | None) -> None:
+    path = folder.find(stated, item)
+    assert (path.name if path else None) == found
+
+
+def test_a_folder_that_is_none_or_has_no_pictures(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a folder"):
+        PictureFolder(tmp_path / "gone")
+    with pytest.raises(UserError, match="holds no picture"):
+        PictureFolder(tmp_path)
+
+
+class Shop(BaseHTTPRequestHandler):
+    """A small web shop with good and bad pictures."""
+
+    asked: list[str] = []
+
+    def do_GET(self) -> None:
+        type(self).asked.append(self.path)
+        if self.path == "/gone.jpg":
+            self.send_error(404)
+            return
+        if self.path == "/away.jpg":
+            self.send_response(302)
+            self.send_header("Location", "file:///etc/passwd")
+            self.end_headers()
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html" if self.path == "/page.jpg" else "image/png")
+        self.end_headers()
+        self.wfile.write(PNG * (100 if self.path == "/big.jpg" else 1))
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    Shop.asked = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+        thread.join()
+
+
+def test_fetching_keeps_what_is_a_picture_and_asks_once(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "PICTURE_BYTES_MAX", 500)
+    cache = PictureCache(tmp_path / "pictures")
+    names = ["good.jpg", "gone.jpg", "page.jpg", "big.jpg", "away.jpg"]
+    urls = [f"{server}/{name}" for name in names]
+    cache.fetch([*urls, urls[0], "ftp://example/x.jpg", "file:///etc/passwd", "http://[bad", "http://127.0.0.1:1/x.jpg"])
+    kept = cache.find(urls[0])
+    assert kept is not None
+    assert kept.read_bytes() == PNG
+    assert [cache.find(url) for url in urls[1:]] == [None] * 4
+    assert len(list((tmp_path / "pictures").iterdir())) == 1
+    cache.fetch(urls[:1])
+    assert Shop.asked.count("/good.jpg") == 1
+
+
+def test_why_a_picture_is_not_taken(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_url(f"{server}/good.jpg") == PNG
+    with pytest.raises(ValueError, match="text/html is not a picture"):
+        read_url(f"{server}/page.jpg")
+    monkeypatch.setattr(pictures, "PICTURE_BYTES_MAX", 500)
+    with pytest.raises(ValueError, match="over 500 bytes"):
+        read_url(f"{server}/big.jpg")
+    monkeypatch.setattr(pictures, "FETCH_S_MAX", -1)
+    with pytest.raises(ValueError, match="took over"):
+        read_url(f"{server}/good.jpg")
