@@ -50,6 +50,8 @@ class Recommendation:
 
 def search(index: Index, text_D: Values, k: int, platform: str | None = None) -> list[Result]:
     """Items nearest to an encoded text (unit vector [dim])."""
+    if not index.stored:
+        return []
     scores_I = text_similarity(index.items, text_D[None])[0]
     return _results(index, top_rows(scores_I, k, index.on_platform(platform)), scores_I)
 

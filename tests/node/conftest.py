@@ -47,7 +47,9 @@ def write_catalog(path: Path, n: int, price: Callable[[int], float] = lambda i: 
     rows = ["id,name,description,colour,category,gender,price,currency"]
     for i in range(n):
         colour, thing = list(COLOURS)[i % 4], THINGS[i // 4 % len(THINGS)]
-        rows.append(f"g{i},{colour.title()} {thing} no {i},A {colour} {thing} of cotton,{colour},{thing},women,{price(i)},GBP")
+        rows.append(
+            f"g{i},{colour.title()} {thing} no {i},A {colour} {thing} of cotton,{colour},{thing},women,{price(i)},GBP"
+        )
     path.write_text("\n".join(rows) + "\n", "utf-8")
     return path
 

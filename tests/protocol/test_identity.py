@@ -50,7 +50,9 @@ def test_other_texts_are_no_peer_ids(text: str) -> None:
         parse_peer_id(text)
 
 
-@pytest.mark.parametrize("text", ["", "1", "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N", "1" + "2" * 51, "z" * 10_000])
+@pytest.mark.parametrize(
+    "text", ["", "1", "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N", "1" + "2" * 51, "z" * 10_000]
+)
 def test_known_texts_that_are_no_ed25519_peer_ids(text: str) -> None:
     with pytest.raises(RemoteError):
         parse_peer_id(text)
