@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from models.fusion import Items, similarity
+from models.fusion import Items, similarity, similarity_sum
 from models.interactions import History, Interactions, Values
 from models.popularity import USER_SHRINK
 from models.recommender import Recommender, Scores, check_sizes
@@ -39,7 +39,7 @@ class Content(Recommender):
         scores_UI = np.zeros((len(histories), len(self.items)), np.float32)
         for user, history in enumerate(histories):
             if len(history):
-                scores_UI[user] = self.weights(history) @ similarity(self.items, history.items)
+                scores_UI[user] = similarity_sum(self.items, history.items, self.weights(history))
         return scores_UI
 
     def contributions(self, history: History, item: int) -> Values:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 Vectors = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
 
 # Part of every fingerprint: change the rule above or the caption's composition, change this.
 FUSION_RULE = "halves-centred-1"
@@ -37,10 +38,15 @@ MEAN_SHRINK = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """Centred items. Arrays are float32 [items, dim], rows of unit length or zero (the half is missing)."""
+    """Centred items. Arrays are float32 [items, dim], rows of unit length or zero (the half is missing).
+
+    `has_image_I`, `has_text_I` (bool [items]) say which; asking the rows each time would read them all once more.
+    """
 
     image_ID: Vectors
     text_ID: Vectors
+    has_image_I: Flags
+    has_text_I: Flags
     image_mean_D: Vectors
     text_mean_D: Vectors
     image_weight: float
@@ -48,23 +54,24 @@ class Items:
     def __len__(self) -> int:
         return len(self.image_ID)
 
-    def weights(self) -> tuple[Vectors, Vectors]:
-        """What each half counts for each item: (image [items], text [items]), summing to 1 or both 0."""
-        image_I = self.image_weight * has_half(self.image_ID)
-        text_I = (1 - self.image_weight) * has_half(self.text_ID)
-        total_I = np.maximum(image_I + text_I, 1e-12)
-        return (image_I / total_I).astype(np.float32), (text_I / total_I).astype(np.float32)
-
 
 def centre_items(image_ID: Vectors, text_ID: Vectors, image_weight: float) -> Items:
     """Items from halves as encoded (unit rows, or zero where missing)."""
     if not 0 <= image_weight <= 1:
         raise ValueError("image_weight must lie in [0, 1]")
     image_mean_D, text_mean_D = half_mean(image_ID), half_mean(text_ID)
-    return Items(centre(image_ID, image_mean_D), centre(text_ID, text_mean_D), image_mean_D, text_mean_D, image_weight)
+    return Items(
+        centre(image_ID, image_mean_D),
+        centre(text_ID, text_mean_D),
+        has_half(image_ID),
+        has_half(text_ID),
+        image_mean_D,
+        text_mean_D,
+        image_weight,
+    )
 
 
-def has_half(half_ID: Vectors) -> npt.NDArray[np.bool_]:
+def has_half(half_ID: Vectors) -> Flags:
     """Which rows are present: bool [items]."""
     return np.asarray(half_ID.any(axis=1))
 
@@ -95,10 +102,31 @@ def text_similarity(items: Items, text_QD: Vectors) -> Vectors:
     return _fuse(items, query_QD, query_QD)
 
 
+def similarity_sum(items: Items, rows: npt.NDArray[np.int64], weights_R: Vectors) -> Vectors:
+    """weights_R @ similarity(items, rows), float32 [items], without the table of rows x items.
+
+    What rule 3 divides by depends on which halves both sides have, so there is one profile vector for the items that
+    have both halves, and one each for those that have a single one.
+    """
+    both_I = items.has_image_I & items.has_text_I
+    has_image_R, has_text_R = items.has_image_I[rows], items.has_text_I[rows]
+    shares_R = items.image_weight * has_image_R + (1 - items.image_weight) * has_text_R
+    shared_R = (weights_R / np.maximum(shares_R, 1e-12)).astype(np.float32)
+    image_RD, text_RD = items.image_ID[rows], items.text_ID[rows]
+    total_I = items.image_ID @ (items.image_weight * (shared_R @ image_RD))
+    total_I += items.text_ID @ ((1 - items.image_weight) * (shared_R @ text_RD))
+    if not both_I.all():
+        # A weight of 0 leaves a half out altogether, also where it is the only one.
+        image_only_I = items.image_ID @ (weights_R @ image_RD) * (items.image_weight > 0)
+        text_only_I = items.text_ID @ (weights_R @ text_RD) * (items.image_weight < 1)
+        total_I = np.where(both_I, total_I, np.where(items.has_image_I, image_only_I, text_only_I))
+    return np.asarray(total_I, np.float32)
+
+
 def _fuse(items: Items, image_QD: Vectors, text_QD: Vectors) -> Vectors:
-    """The masked weighted mean of rule 3."""
-    weight_image = items.image_weight * np.outer(has_half(image_QD), has_half(items.image_ID))
-    weight_text = (1 - items.image_weight) * np.outer(has_half(text_QD), has_half(items.text_ID))
-    total = weight_image * (image_QD @ items.image_ID.T) + weight_text * (text_QD @ items.text_ID.T)
-    fused: Vectors = (total / np.maximum(weight_image + weight_text, 1e-12)).astype(np.float32)
-    return fused
+    """The masked weighted mean of rule 3. An absent row is all zeros and so adds nothing above the line."""
+    image_weight, text_weight = np.float32(items.image_weight), np.float32(1 - items.image_weight)
+    total_QI = image_weight * image_QD @ items.image_ID.T + text_weight * text_QD @ items.text_ID.T
+    shares_QI = image_weight * np.outer(has_half(image_QD), items.has_image_I)
+    shares_QI += text_weight * np.outer(has_half(text_QD), items.has_text_I)
+    return np.asarray(total_QI / np.maximum(shares_QI, np.float32(1e-12)), np.float32)

@@ -153,7 +153,7 @@ def test_a_missing_download_says_so_and_offers_a_way(monkeypatch: pytest.MonkeyP
     """What HF_HUB_OFFLINE=1 does; without it the hub's client tries for most of a minute before it gives up."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     said: list[str] = []
-    with pytest.raises(EncoderError, match="could not be downloaded.*RN50@FILE"):
+    with pytest.raises(EncoderError, match=r"could not be downloaded.*RN50@FILE"):
         Encoder.load("RN50/cc12m", say=said.append)
     assert said == ["downloading RN50/cc12m (not in the cache)"]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.fusion import Items, centre, centre_items, similarity, text_similarity
+from models.fusion import Items, centre, centre_items, similarity, similarity_sum, text_similarity
 
 
 def world(seed: int, n: int = 40, dim: int = 16, missing: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
@@ -43,14 +43,22 @@ def test_similarity_is_the_masked_weighted_mean(seed: int, image_weight: float) 
     assert np.abs(fast).max() <= 1 + 1e-5
 
 
+@settings(max_examples=25)
+@given(st.integers(0, 1000), st.sampled_from([0.0, 0.3, 1.0]), st.sampled_from([0.0, 0.4]))
+def test_a_weighted_sum_of_similarities_needs_no_table(seed: int, image_weight: float, missing: float) -> None:
+    items = centre_items(*world(seed, missing=missing), image_weight)
+    rng = np.random.default_rng(seed)
+    rows, weights = rng.integers(0, 40, 7), rng.normal(size=7).astype(np.float32)
+    assert np.allclose(similarity_sum(items, rows, weights), weights @ similarity(items, rows), atol=1e-4)
+
+
 def test_a_missing_half_neither_shrinks_nor_adds() -> None:
     image, text = world(5, missing=0)
+    # Item 1 is item 0 without its picture; item 2 is a picture without a text.
+    image[1], text[1], text[2] = 0, text[0], 0
     items = centre_items(image, text, 0.5)
-    # Item 1 is item 0 without its picture.
-    items.image_ID[1], items.text_ID[1] = 0, items.text_ID[0]
     assert similarity(items, np.array([0]))[0, 1] == pytest.approx(1, abs=1e-5)
     # A picture alone and a text alone have nothing in common to compare.
-    items.text_ID[2] = 0
     assert similarity(items, np.array([1]))[0, 2] == 0
 
 

@@ -101,7 +101,7 @@ def test_the_caption_says_each_thing_once() -> None:
 
 @pytest.mark.slow
 def test_kills_at_random_moments_lose_and_duplicate_nothing(p2prec: Command, tmp_path: Path) -> None:
-    """kill -9 of a real process, again and again on one home; then the store equals an undisturbed one, byte for byte."""
+    """kill -9 of a real process, again and again; then the store equals an undisturbed one, byte for byte."""
     catalog = write_catalog(tmp_path / "shop.csv", 1500)
     pictures = write_pictures(tmp_path / "pictures", 500)
     homes = {name: tmp_path / name for name in ("calm", "killed")}

@@ -93,7 +93,9 @@ def test_fetching_keeps_what_is_a_picture_and_asks_once(
     cache = PictureCache(tmp_path / "pictures")
     names = ["good.jpg", "gone.jpg", "page.jpg", "big.jpg", "away.jpg"]
     urls = [f"{server}/{name}" for name in names]
-    cache.fetch([*urls, urls[0], "ftp://example/x.jpg", "file:///etc/passwd", "http://[bad", "http://127.0.0.1:1/x.jpg"])
+    cache.fetch(
+        [*urls, urls[0], "ftp://example/x.jpg", "file:///etc/passwd", "http://[bad", "http://127.0.0.1:1/x.jpg"]
+    )
     kept = cache.find(urls[0])
     assert kept is not None
     assert kept.read_bytes() == PNG

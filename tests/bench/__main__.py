@@ -1,0 +1,37 @@
+"""All speeds and memory, each beside its yardstick in the same run: `python -m tests.bench [NAME...] [--json]`.
+
+A bench is a module with `run() -> list[Row]`. Machines are noisy: every figure is a median of alternating runs, and
+what counts is the ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+from dataclasses import asdict
+
+from tests.bench.row import Row
+
+BENCHES = ("start", "imports", "ranking_speed")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)} (default: all)")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    rows: list[Row] = []
+    for name in options.names or BENCHES:
+        found = importlib.import_module(f"tests.bench.{name}").run()
+        rows += found
+        if not options.json:
+            for row in found:
+                goal = "" if row.goal is None else f"   goal {row.goal}"
+                print(f"{row.name:52} {row.ours:12.4g} / {row.yardstick:12.4g} {row.unit:10} = {row.ratio:7.3f}{goal}")
+    if options.json:
+        print(json.dumps({"rows": [asdict(row) for row in rows]}))
+
+
+if __name__ == "__main__":
+    main()
