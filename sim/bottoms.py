@@ -5,6 +5,8 @@ Same contract as `sim.tops`: a cut takes a body and a garment to pieces, from th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sim.shapes import Piece, both, box, button, ellipse, limb, seam, symmetric, tilt
 from sim.tops import NECK_TOP, Cut, Trunk, half_width, inside_neck, neckline_trim, sleeves, trunk
 from sim.vocabulary import Rgb
@@ -13,25 +15,48 @@ _THREAD: Rgb = (206, 146, 74)
 WAIST = 0.4
 
 
-def legs(cut: Cut, hip: float, thigh: float, knee: float, ankle: float, hem: float, splay: float = 0.0) -> list[Piece]:
-    """Two trouser legs and the seat; half-widths at hip, thigh, knee and hem; `splay` moves the hems apart."""
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """Half-widths of trouser legs at hip (beyond the body), thigh, knee and hem, and where the hem is.
+
+    `splay` moves the hems apart.
+    """
+
+    hip: float
+    thigh: float
+    knee: float
+    ankle: float
+    hem: float
+    splay: float = 0.0
+
+
+def legs(cut: Cut, shape: Legs) -> list[Piece]:
+    """Two trouser legs and the seat."""
     body = cut.body
     pieces = []
     for side, leg in zip((-1, 1), body.legs, strict=True):
         (xa, ya), (xb, yb), (xc, yc) = leg
-        xb, xc = xb + side * splay, xc + side * splay
-        if hem <= yb:
-            share = (hem - ya) / (yb - ya)
-            joints = [(xa, ya), (xa + (xb - xa) * share, hem)]
-            widths = [thigh, knee]
+        xb, xc = xb + side * shape.splay, xc + side * shape.splay
+        if shape.hem <= yb:
+            share = (shape.hem - ya) / (yb - ya)
+            joints = [(xa, ya), (xa + (xb - xa) * share, shape.hem)]
+            widths = [shape.thigh, shape.knee]
         else:
-            share = (hem - yb) / (yc - yb)
-            joints, widths = [(xa, ya), (xb, yb), (xb + (xc - xb) * share, hem)], [thigh, knee, ankle]
+            share = (shape.hem - yb) / (yc - yb)
+            joints, widths = (
+                [(xa, ya), (xb, yb), (xb + (xc - xb) * share, shape.hem)],
+                [shape.thigh, shape.knee, shape.ankle],
+            )
         pieces.append(
             Piece(limb(joints, widths), "fabric", angle=tilt(joints[0], joints[-1]), corner=0.005, volume=0.36)
         )
     seat = symmetric(
-        [(-body.waist - hip * 0.5, WAIST), (-body.hip - hip, 0.475), (-0.046 - thigh + 0.003, 0.535), (-0.02, 0.555)]
+        [
+            (-body.waist - shape.hip * 0.5, WAIST),
+            (-body.hip - shape.hip, 0.475),
+            (-0.046 - shape.thigh + 0.003, 0.535),
+            (-0.02, 0.555),
+        ]
     )
     return [
         *pieces,
@@ -53,18 +78,18 @@ def trousers(cut: Cut) -> list[Piece]:
     hem = 0.95 + rng.uniform(-0.02, 0.015)
     match kind:
         case "leggings":
-            pieces = legs(cut, 0.0, 0.05, 0.031, 0.018, hem)
+            pieces = legs(cut, Legs(0.0, 0.05, 0.031, 0.018, hem))
             return [*pieces, seam((-cut.body.waist, WAIST + 0.03), (cut.body.waist, WAIST + 0.03), width=0.003)]
         case "shorts":
             hem = rng.uniform(0.6, 0.72)
-            pieces = legs(cut, 0.01, 0.054 + loose * 0.7, 0.05 + loose * 0.6, 0.06, hem, 0.026)
+            pieces = legs(cut, Legs(0.01, 0.054 + loose * 0.7, 0.05 + loose * 0.6, 0.06, hem, 0.026))
         case "cargo pants":
-            pieces = legs(cut, 0.012, 0.062 + loose, 0.052 + loose, 0.042 + loose, hem)
+            pieces = legs(cut, Legs(0.012, 0.062 + loose, 0.052 + loose, 0.042 + loose, hem))
         case "jeans":
             ankle = rng.choice((0.024, 0.032, 0.042))
-            pieces = legs(cut, 0.004, 0.056 + loose * 0.6, 0.036 + loose, ankle + loose, hem)
+            pieces = legs(cut, Legs(0.004, 0.056 + loose * 0.6, 0.036 + loose, ankle + loose, hem))
         case _:
-            pieces = legs(cut, 0.006, 0.057 + loose * 0.7, 0.042 + loose, 0.035 + loose, hem)
+            pieces = legs(cut, Legs(0.006, 0.057 + loose * 0.7, 0.042 + loose, 0.035 + loose, hem))
     pieces.append(waistband(cut, 0.006))
     if kind == "jeans" or cut.garment.pattern == "denim":
         pieces += _denim_details(cut, hem)
@@ -179,7 +204,7 @@ def jumpsuit(cut: Cut) -> list[Piece]:
     bodice = _bodice(cut)
     loose = {"slim": 0.0, "regular": 0.008, "loose": 0.02}[cut.garment.fit]
     hem = cut.rng.uniform(0.88, 0.95)
-    pieces = [*inside_neck(cut, bodice), *legs(cut, 0.008, 0.06 + loose, 0.046 + loose, 0.04 + loose, hem)]
+    pieces = [*inside_neck(cut, bodice), *legs(cut, Legs(0.008, 0.06 + loose, 0.046 + loose, 0.04 + loose, hem))]
     pieces += [*sleeves(cut, puff=0.004), trunk(cut, bodice)]
     top = half_width(cut.body, 0.385, cut.ease * 0.6)
     low = NECK_TOP + bodice.dip
@@ -187,5 +212,5 @@ def jumpsuit(cut: Cut) -> list[Piece]:
     pieces += [button(0.0, low + 0.015 + i * (0.37 - low) / 4, 0.005, "trim") for i in range(4)]
     pieces += [*_joined_waist(cut, top), neckline_trim(bodice, 0.004)]
     if cut.rng.random() < 0.5:
-        pieces += both(Piece(ellipse(-0.05, 0.25, 0.018, 0.02, 6), "fabric", shade=0.88))
+        pieces += both(Piece(ellipse(-0.05, 0.25, 0.018, 0.02, count=6), "fabric", shade=0.88))
     return pieces

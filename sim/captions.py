@@ -80,6 +80,11 @@ _TEMPLATES = (
     "{s} {w} {x}", "{x} in {f}", "this {x} is {s}", "buy {w} {x} online", "wearing a {x}", "{x}, {f}, {s}",
     "a {s} {x} made of {f}",
 )  # fmt: skip
+#: What partial captions state; single attributes are what people type into a search box.
+_STATED: tuple[tuple[str, ...], ...] = (
+    ("category",), ("category",), ("colour",), ("pattern",), ("category", "colour"), ("category", "pattern"),
+    ("colour", "pattern"),
+)  # fmt: skip
 #: Share of captions that leave an attribute out even when the caller does not ask for partial ones.
 _FORGETFUL = 0.06
 
@@ -144,23 +149,24 @@ def plain_caption(garment: Garment, rng: random.Random, audience: Audience | Non
     return " ".join(phrase.split())
 
 
-def partial_caption(garment: Garment, rng: random.Random) -> str:
-    """One or two attributes only: "red clothes", "striped garment", "a photo of a dress", "a floral skirt"."""
+def draw_stated(rng: random.Random) -> tuple[str, ...]:
+    """Which attributes a partial caption names."""
+    return rng.choice(_STATED)
+
+
+def partial_caption(garment: Garment, rng: random.Random, stated: tuple[str, ...] | None = None) -> str:
+    """One or two attributes only: "red clothes", "striped garment", "a photo of a dress", "a floral skirt".
+
+    `stated` are names out of "category", "colour", "pattern"; by default they are drawn.
+    """
+    stated = stated if stated is not None else draw_stated(rng)
     category, colour, pattern = _words(garment, rng)
-    noun = rng.choice(_NOUNS)
-    stated = rng.choice(
-        (
-            _compose(category, [], ""),
-            _compose(category, [], ""),
-            _compose(noun, [colour], ""),
-            _compose(category, [colour], ""),
-            _compose(noun, [], pattern),
-            _compose(category, [], pattern),
-            _compose(noun, [colour], pattern),
-            _compose(category, _extras(garment, rng, 0.6), ""),
-        )
+    phrase = _compose(
+        category if "category" in stated else rng.choice(_NOUNS),
+        [colour] if "colour" in stated else [],
+        pattern if "pattern" in stated else "",
     )
-    return rng.choice(("{}", "{}", "a {}", "a photo of a {}", "product photo of a {}", "some {}")).format(stated)
+    return rng.choice(("{}", "{}", "a {}", "a photo of a {}", "product photo of a {}", "some {}")).format(phrase)
 
 
 def product_name(

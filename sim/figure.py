@@ -151,11 +151,11 @@ def head(rng: random.Random, body: Body) -> tuple[list[Piece], list[Piece]]:
         face.append(Piece(ellipse(turn, 0.108, 0.03, 0.02), body.hair, shade=1.2))
     dark = tuple(int(v * 0.35) for v in body.skin)
     for side in (-1, 1):
-        face.append(Piece(ellipse(turn + side * 0.016, 0.066, 0.006, 0.0035, 8), (dark[0], dark[1], dark[2])))
+        face.append(Piece(ellipse(turn + side * 0.016, 0.066, 0.006, 0.0035, count=8), (dark[0], dark[1], dark[2])))
         face.append(Piece(((turn + side * 0.009, 0.058), (turn + side * 0.023, 0.057)), body.hair, width=0.003))
     face.append(Piece(((turn, 0.07), (turn + 0.003, 0.086)), body.skin, shade=0.82, width=0.004))
     mouth = (184, 90, 90) if body.audience == "women" else (150, 92, 82)
-    face.append(Piece(ellipse(turn, 0.102, 0.012, 0.0035, 10), mouth))
+    face.append(Piece(ellipse(turn, 0.102, 0.012, 0.0035, count=10), mouth))
     return behind, face
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sim.shapes import Piece, Point, button, ellipse
 from sim.vocabulary import Garment, Rgb
@@ -15,6 +16,8 @@ from sim.vocabulary import Garment, Rgb
 _DARK_SOLES: tuple[Rgb, ...] = ((40, 32, 28), (28, 26, 26), (90, 66, 44))
 _LIGHT_SOLES: tuple[Rgb, ...] = ((244, 244, 244), (226, 222, 212), (60, 60, 64), (196, 150, 100))
 _INSOLES: tuple[Rgb, ...] = ((214, 186, 148), (180, 140, 100), (60, 52, 48), (236, 226, 210))
+#: Middle and width of the bands across a sandal.
+_BANDS = ((0.22, 0.16), (-0.05, 0.1))
 
 
 def sneaker(rng: random.Random) -> list[Piece]:
@@ -175,56 +178,23 @@ def sandal(rng: random.Random) -> list[Piece]:
         Piece(side, rng.choice((*_DARK_SOLES, *_LIGHT_SOLES)), corner=0.02),
         Piece(top, rng.choice(("plain", *_INSOLES)), shade=0.9, corner=0.02),
     ]
-    if rng.random() < 0.5:
-        pieces.append(
-            Piece(
-                (
-                    (0.3, -thick - 0.07),
-                    (0.1, -thick - 0.2),
-                    (-0.16, -thick - 0.02),
-                    (-0.06, -thick),
-                    (0.1, -thick - 0.13),
-                ),
-                "fabric",
-                volume=0.2,
-            )
-        )
-        pieces.append(
-            Piece(
-                (
-                    (0.31, -thick - 0.06),
-                    (0.14, -thick - 0.19),
-                    (0.2, -thick + 0.015),
-                    (0.12, -thick + 0.015),
-                    (0.06, -thick - 0.15),
-                ),
-                "fabric",
-                volume=0.2,
-            )
-        )
-    else:
-        for x, width in ((0.22, 0.16), (-0.05, 0.1)):
-            band = (
-                (x - width / 2, -thick),
-                (x - width / 3, -thick - 0.17),
-                (x + width / 3, -thick - 0.16),
-                (x + width / 2, -thick + 0.01),
-            )
-            pieces.append(Piece(band, "fabric", corner=0.02, volume=0.25))
-        pieces.append(
-            Piece(
-                (
-                    (-0.46, -thick - 0.04),
-                    (-0.42, -thick - 0.24),
-                    (-0.12, -thick - 0.2),
-                    (-0.08, -thick - 0.02),
-                    (-0.13, -thick - 0.16),
-                    (-0.39, -thick - 0.19),
-                ),
-                "fabric",
-            )
-        )
-    return pieces
+    cloth = _thong(thick) if rng.random() < 0.5 else _bands(thick)
+    return [*pieces, *cloth]
+
+
+def _thong(thick: float) -> list[Piece]:
+    """A strap on either side, meeting between the toes."""
+    far = ((0.3, -0.07), (0.1, -0.2), (-0.16, -0.02), (-0.06, 0.0), (0.1, -0.13))
+    near = ((0.31, -0.06), (0.14, -0.19), (0.2, 0.015), (0.12, 0.015), (0.06, -0.15))
+    return [Piece(tuple((x, y - thick) for x, y in strap), "fabric", volume=0.2) for strap in (far, near)]
+
+
+def _bands(thick: float) -> list[Piece]:
+    """Two bands across the foot and a strap around the heel."""
+    across = [((x - w / 2, 0.0), (x - w / 3, -0.17), (x + w / 3, -0.16), (x + w / 2, 0.01)) for x, w in _BANDS]
+    around = ((-0.46, -0.04), (-0.42, -0.24), (-0.12, -0.2), (-0.08, -0.02), (-0.13, -0.16), (-0.39, -0.19))
+    pieces = [Piece(tuple((x, y - thick) for x, y in band), "fabric", corner=0.02, volume=0.25) for band in across]
+    return [*pieces, Piece(tuple((x, y - thick) for x, y in around), "fabric")]
 
 
 _SHOES = {"sneakers": sneaker, "boots": boot, "formal shoes": formal_shoe, "heels": heel, "sandals": sandal}
@@ -232,16 +202,8 @@ _SHOES = {"sneakers": sneaker, "boots": boot, "formal shoes": formal_shoe, "heel
 
 def _moved(pieces: Sequence[Piece], dx: float, dy: float, shade: float = 1.0) -> list[Piece]:
     return [
-        Piece(
-            tuple((x + dx, y + dy) for x, y in p.points),
-            p.material,
-            p.shade * shade,
-            p.angle,
-            p.corner,
-            p.volume,
-            p.width,
-        )
-        for p in pieces
+        replace(piece, points=tuple((x + dx, y + dy) for x, y in piece.points), shade=piece.shade * shade)
+        for piece in pieces
     ]
 
 

@@ -86,7 +86,7 @@ def view_of(garment: Garment, seed: int) -> View:
 
 
 def render(
-    garment: Garment, seed: int, size: int = 96, view: View | None = None, wearer: Audience | None = None
+    garment: Garment, seed: int, size: int = 96, view: View | None = None, *, wearer: Audience | None = None
 ) -> Image.Image:
     """A square RGB picture of the garment, `size` pixels wide; the seed decides all that the garment leaves open.
 
@@ -167,5 +167,5 @@ def _garment(garment: Garment, cut: Cut, cloth: Cloth) -> list[Piece]:
     if garment.pattern == "graphic":
         size = cut.rng.uniform(0.042, 0.068)
         high = 0.24 if garment.length == "cropped" or garment.category == "dress" else 0.26
-        pieces += motif(cut.rng, 0.0, high + size * 0.6, size, cloth.base)
+        pieces += motif(cut.rng, 0.0, high + size * 0.6, size=size, ground=cloth.base)
     return pieces

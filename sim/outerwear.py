@@ -5,7 +5,7 @@ Same contract as `sim.tops`: a cut takes a body and a garment to pieces, from th
 
 from __future__ import annotations
 
-from sim.bottoms import legs
+from sim.bottoms import Legs, legs
 from sim.shapes import Piece, both, box, button, seam, symmetric
 from sim.tops import NECK_TOP, Cut, Trunk, collar, half_width, inside_neck, sleeves, trunk
 from sim.vocabulary import Rgb
@@ -138,6 +138,6 @@ def blazer(cut: Cut) -> list[Piece]:
 def suit(cut: Cut) -> list[Piece]:
     """Suits: a blazer and trousers of one cloth."""
     shape = Trunk(hem=0.52, neck=0.042, dip=0.014, waist_in=0.006, hem_extra=0.004)
-    lower = legs(cut, 0.008, 0.058, 0.044, 0.036, 0.955)
+    lower = legs(cut, Legs(0.008, 0.058, 0.044, 0.036, 0.955))
     lower += [seam(leg[0], leg[1], leg[2], width=0.0035) for leg in cut.body.legs]
     return [*lower, *_tailored(cut, cut.rng.uniform(0.29, 0.33), shape)]

@@ -47,7 +47,7 @@ def _splash(rng: random.Random) -> list[Mark]:
     marks: list[Mark] = []
     for _ in range(9):
         x, y, r = rng.uniform(-0.9, 0.9), rng.uniform(-0.9, 0.9), rng.uniform(0.15, 0.45)
-        marks.append((ellipse(x, y, r, r * rng.uniform(0.4, 1.0), 9), rng.choice((0, 1))))
+        marks.append((ellipse(x, y, r, r * rng.uniform(0.4, 1.0), count=9), rng.choice((0, 1))))
     return marks
 
 
@@ -68,7 +68,7 @@ _KINDS: tuple[Callable[[random.Random], list[Mark]], ...] = (
 )  # fmt: skip
 
 
-def motif(rng: random.Random, x: float, y: float, size: float, ground: Rgb) -> list[Piece]:
+def motif(rng: random.Random, x: float, y: float, *, size: float, ground: Rgb) -> list[Piece]:
     """A print of half-width `size` with its middle at (x, y) on cloth of the colour `ground`."""
     inks = [ink for ink in _INKS if sum(abs(a - b) for a, b in zip(ink, ground, strict=True)) > 150]
     pair = rng.sample(inks, 2)

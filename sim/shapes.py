@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -48,7 +48,7 @@ def symmetric(half: Sequence[Point]) -> tuple[Point, ...]:
     return (*half, *mirrored(reversed(half)))
 
 
-def ellipse(x: float, y: float, rx: float, ry: float, count: int = 20) -> tuple[Point, ...]:
+def ellipse(x: float, y: float, rx: float, ry: float, *, count: int = 20) -> tuple[Point, ...]:
     """The outline of an ellipse."""
     turns = (2 * math.pi * i / count for i in range(count))
     return tuple((x + rx * math.cos(t), y + ry * math.sin(t)) for t in turns)
@@ -121,12 +121,10 @@ def seam(*points: Point, width: float = 0.004, shade: float = 1.0) -> Piece:
 
 def both(piece: Piece) -> tuple[Piece, Piece]:
     """A piece and its mirror image."""
-    other = Piece(
-        mirrored(piece.points), piece.material, piece.shade, -piece.angle, piece.corner, piece.volume, piece.width
-    )
+    other = replace(piece, points=mirrored(piece.points), angle=-piece.angle)
     return piece, other
 
 
 def button(x: float, y: float, radius: float = 0.0045, material: Material | Rgb = "seam") -> Piece:
     """A round button."""
-    return Piece(ellipse(x, y, radius, radius, 10), material)
+    return Piece(ellipse(x, y, radius, radius, count=10), material)
