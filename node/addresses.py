@@ -33,6 +33,7 @@ _HM_COUNTRY = {
     "gb": "GBP", "us": "USD", "in": "INR", "fr": "EUR", "de": "EUR", "it": "EUR", "es": "EUR", "nl": "EUR",
     "ie": "EUR", "se": "SEK", "dk": "DKK", "no": "NOK", "pl": "PLN", "ch": "CHF", "jp": "JPY", "ca": "CAD",
 }  # fmt: skip
+_NO_COLOUR = ("no-colour", "nocolour", "no-color", "n-a")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +131,11 @@ def _asos(url: str, host: str, parts: SplitResult) -> Page:
         country = segments.pop(0)
     found = re.search(r"/(?:prd|grp)/([0-9]{3,12})", parts.path)
     asked = dict(parse_qsl(parts.query))
+    variant = slug(asked.get("clr", "") or asked.get("colourWayId", ""))
     return Page(
         url,
         item=found[1] if found else "",
-        variant=slug(asked.get("clr", "") or asked.get("colourWayId", "")) if found else "",
+        variant=variant if found and variant not in _NO_COLOUR else "",
         brand=segments[0] if found and len(segments) > 2 else "",
         currency=_ASOS_COUNTRY.get(country, "GBP" if country in ("", "gb") else ""),
     )

@@ -40,20 +40,21 @@ class Alignment:
 
         addresses = frozenset(at for column, at in place.items() if mostly(_ADDRESS, column))
         numbers = frozenset(at for column, at in place.items() if mostly(_NUMBER, column)) - addresses
-        said = [column for name in ("name", "description") for column in shape.fields.get(name, ())]
-        texts = [place[column] for column in said if column in place]
+        texts = [place[column] for column in shape.texts]
         rest = [at for at in range(len(columns)) if at not in addresses | numbers and at not in texts]
         return cls(columns, addresses, numbers, (*texts, *rest), shape.format.by_cells)
 
     def straighten(self, row: Row) -> tuple[Mapping[str, str] | None, bool]:
         """The row's cells under the right columns and whether that took a shift; None where no shift fits."""
-        if self.by_cells or not (self.addresses or row.surplus):
+        if self.by_cells:
+            return {**row.cells, **{f"#{at}+": cell for at, cell in enumerate(row.surplus)}}, False
+        if not (self.addresses or row.surplus):
             return row.cells, False
         values = [row.cells.get(column, "") for column in self.columns]
-        if not row.surplus and self._fits(values, self.addresses):
+        if not row.surplus and self._addresses_fit(values):
             return row.cells, False
         for candidate in self._candidates([*values, *row.surplus]):
-            if self._fits(candidate, self.addresses) and self._fits(candidate, self.numbers):
+            if self._all_fit(candidate):
                 return dict(zip(self.columns, candidate, strict=True)), True
         return (None if row.surplus else row.cells), False
 
@@ -64,7 +65,8 @@ class Alignment:
             return joined
         # With the right number of cells, one too many in front has pushed nothing but padding out at the end.
         pushed = [[*candidate, ""] for candidate in joined]
-        pulled = [[*values[:at], "", *values[at:-1]] for at in range(width) if not values[-1].strip()]
+        # The latest place keeps most cells where they are.
+        pulled = [[*values[:at], "", *values[at:-1]] for at in reversed(range(width)) if not values[-1].strip()]
         return [*pushed, *pulled]
 
     @staticmethod
@@ -75,6 +77,14 @@ class Alignment:
             *values[at + excess + 1 :],
         ]
 
-    def _fits(self, values: list[str], places: frozenset[int]) -> bool:
-        pattern = _ADDRESS if places is self.addresses else _NUMBER
-        return all(not values[at].strip() or pattern.match(values[at].strip()) for at in places)
+    def _addresses_fit(self, values: list[str]) -> bool:
+        return all(not values[at].strip() or _ADDRESS.match(values[at]) for at in self.addresses)
+
+    def _all_fit(self, values: list[str]) -> bool:
+        """Addresses and numbers where they belong, and no address that is a whole cell anywhere else."""
+        others = (value for at, value in enumerate(values) if at not in self.addresses)
+        return (
+            self._addresses_fit(values)
+            and all(not values[at].strip() or _NUMBER.match(values[at].strip()) for at in self.numbers)
+            and not any(_ADDRESS.match(value) for value in others)
+        )

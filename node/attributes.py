@@ -118,7 +118,7 @@ def _from_code(code: str) -> str:
 def plain_colour(text: str) -> str:
     """A colour with one capital, so that "BLACK", "black" and " Black" are one."""
     text = clean_text(text).strip(" ,;-/")
-    if text.casefold() in ("unknown", "no colour", "no color"):
+    if text.casefold() in ("unknown", "no colour", "no color", "not applicable"):
         return ""
     text = text.lower() if text.isupper() and len(text) > 2 else text
     return text[:1].upper() + text[1:]

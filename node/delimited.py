@@ -144,12 +144,18 @@ def _next_record(lines: _Lines, delimiter: str, width: int) -> tuple[list[str], 
     if lines.ended_inside:
         lines.give_back()
         return [], "a quotation mark that is never closed"
-    if len(lines.taken) > 1 and width and len(cells) != width and _swallowed_rows(lines.taken, delimiter, width):
+    if len(lines.taken) > 1 and width and _swallowed_rows(lines.taken, delimiter, width, cells):
         lines.give_back()
         return [], "a quotation mark that is closed only in a later row"
     return cells, ""
 
 
-def _swallowed_rows(taken: list[str], delimiter: str, width: int) -> bool:
-    """Whether a cell of several lines holds what are whole rows by themselves."""
-    return any(len(_split_line(line, delimiter)) == width for line in taken[1:])
+def _swallowed_rows(taken: list[str], delimiter: str, width: int, cells: list[str]) -> bool:
+    """Whether a cell of several lines holds what are whole rows by themselves.
+
+    A line of a description may well have as many commas as a row, so rows are believed only where they start with
+    a number, as the record itself does; where the record has the right width, every line of it has to.
+    """
+    rows = [_split_line(line, delimiter) for line in taken[1:]]
+    like = [len(row) == width and row[0].isdigit() for row in rows]
+    return cells[0].isdigit() and (all(like) if len(cells) == width else any(like))

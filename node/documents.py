@@ -7,12 +7,11 @@ has. Memory holds the file's text and one product, not the parsed whole. What fi
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from node.errors import UserError
 from node.rows import COLUMNS_MAX, ODD_BYTES, Row, Table
@@ -51,9 +50,9 @@ _DECODER = _Decoder()
 def open_json(path: Path, encoding: str) -> Table:
     """A JSON array, a JSON object, several of them, or JSON Lines. Raises UserError when it is cut off or broken."""
     with path.open(encoding=encoding, errors=ODD_BYTES, newline="") as file:
-        first = _first_line(file)
-    if first.startswith("{") and _parses(first):
-        return _with_columns(lambda: _read_lines(path, encoding))
+        first, second = _first_line(file), _first_line(file)
+    if second and first.startswith("{") and _parses(first):
+        return _with_columns(lambda: _number(_read_lines(path, encoding)))
     if path.stat().st_size > _JSON_BYTES_MAX:
         raise UserError(
             f"{path.name} is over {_JSON_BYTES_MAX >> 20} MiB: export it as JSON Lines, one product a line."
@@ -77,7 +76,8 @@ def open_folder(path: Path) -> Table:
 def open_parquet(path: Path) -> Table:
     """A Parquet file, with the optional pyarrow."""
     try:
-        arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+        import pyarrow as arrow
+        import pyarrow.parquet as parquet
     except ImportError:
         raise UserError(f'Reading {path.name} needs pyarrow: pip install "p2prec[parquet]".') from None
     try:
@@ -104,7 +104,7 @@ def _number(rows: Iterator[dict[str, str] | str]) -> Iterator[Row]:
         yield Row(number, {}, fault=row) if isinstance(row, str) else Row(number, row)
 
 
-def _with_columns(rows: Any, names: tuple[str, ...] = ()) -> Table:
+def _with_columns(rows: Callable[[], Iterator[Row]], names: tuple[str, ...] = ()) -> Table:
     columns: dict[str, None] = dict.fromkeys(names)
     for row in itertools.islice(rows(), _SAMPLE_ROWS):
         columns.update(dict.fromkeys(row.cells))
@@ -127,23 +127,15 @@ def _parses(line: str) -> bool:
     return True
 
 
-def _read_lines(path: Path, encoding: str) -> Iterator[Row]:
-    """JSON Lines. A single line that holds a wrapper ({"products": [...]}) is opened up like a document."""
-    number = itertools.count(1)
+def _read_lines(path: Path, encoding: str) -> Iterator[dict[str, str] | str]:
+    """JSON Lines: one product a line; a line that is broken is one faulty row."""
     with path.open(encoding=encoding, errors=ODD_BYTES, newline="") as file:
         while line := file.readline(_LINE_LETTERS_MAX):
-            text = line.strip(_WHITESPACE)
-            if not text:
-                continue
-            try:
-                for element in _unwrapped(_DECODER.decode(text)):
-                    yield from _number_on(number, _as_cells(element))
-            except (ValueError, RecursionError):
-                yield Row(next(number), {}, fault="a line that is no complete JSON")
-
-
-def _number_on(number: Iterator[int], row: dict[str, str] | str) -> Iterator[Row]:
-    yield Row(next(number), {}, fault=row) if isinstance(row, str) else Row(next(number), row)
+            if text := line.strip(_WHITESPACE):
+                try:
+                    yield _as_cells(_DECODER.decode(text))
+                except (ValueError, RecursionError):
+                    yield "a line that is no complete JSON"
 
 
 def _read_file(path: Path) -> Iterator[dict[str, str] | str]:
@@ -165,7 +157,7 @@ def _by_number(path: Path) -> tuple[int, str]:
 
 def _elements(text: str, name: str) -> Iterator[object]:
     """The products in a JSON text: elements of arrays, the list inside a wrapper, or the object itself."""
-    at, inside_array = _skip(text, 0), False
+    at, inside_array, begun = _skip(text, 0), False, False
     while at < len(text):
         if not inside_array and text[at] == "[":
             inside_array, at = True, _skip(text, at + 1)
@@ -176,11 +168,10 @@ def _elements(text: str, name: str) -> Iterator[object]:
             element, at = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
             raise _broken(text, name, getattr(error, "pos", at)) from None
-        if inside_array:
-            yield element
-        else:
-            yield from _unwrapped(element)
         at = _skip(text, at)
+        # Only a document that is the whole file is a wrapper.
+        yield from _unwrapped(element) if at == len(text) and not inside_array and not begun else (element,)
+        begun = True
         mark = text[at : at + 1]
         if inside_array and mark == "]":
             inside_array, at = False, _skip(text, at + 1)

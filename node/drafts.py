@@ -14,7 +14,7 @@ from node import attributes
 from node.addresses import Page, clean_url, read_page
 from node.cleaning import clean_prose, clean_text, cut_text, first_words, squash
 from node.money import CURRENCIES, currency_in, parse_price
-from node.myntra import strip_advertisement
+from node.myntra import Advertisement, read_advertisement, strip_advertisement
 from node.shop_formats import Shape
 from protocol import limits
 
@@ -64,7 +64,8 @@ def make_draft(cells: Mapping[str, str], shape: Shape, currency: str) -> Draft:
     notes: list[str] = []
     page, page_url = _page(said.get("url", []), notes)
     name = _first(said, "name")
-    brand = _first(said, "brand")
+    advertised = read_advertisement(said["description"][0]) if said.get("description") else Advertisement()
+    brand = _first(said, "brand") or clean_text(advertised.brand)
     texts = [strip_advertisement(text) for text in said.get("description", [])]
     description = clean_prose("\n".join(dict.fromkeys(texts)), (name, brand)) if texts else ""
     if not name and description:
@@ -83,9 +84,9 @@ def make_draft(cells: Mapping[str, str], shape: Shape, currency: str) -> Draft:
         if squash(description) == squash(name)
         else _cut(description, limits.DESCRIPTION_BYTES_MAX, "description_cut", notes),
         brand=_attribute(brand or attributes.brand_at_start(name, page.brand), notes),
-        category=_attribute(_first_leaf(said.get("category", [])), notes),
+        category=_attribute(_first_leaf([*said.get("category", []), advertised.category]), notes),
         colour=_attribute(colour, notes),
-        gender=_gender(said, page),
+        gender=_gender(said, page) or attributes.gender_in(advertised.gender),
         price_minor=price_minor,
         currency=price_currency,
         image_url=image_url,

@@ -21,7 +21,7 @@ from pathlib import Path
 from node import shop_formats
 from node.addresses import slug
 from node.alignment import Alignment
-from node.cleaning import squash
+from node.cleaning import clean_text, squash
 from node.drafts import Draft, make_draft
 from node.errors import UserError
 from node.money import CURRENCIES
@@ -88,16 +88,10 @@ class Export:
             return Rejection(row.number, "malformed_row", "The row has more cells than the header.")
         read = self._shape.format.read
         draft = make_draft({**cells, **read(cells)} if read else cells, self._shape, self._currency)
+        if not draft.name and draft.item and ids.knows(draft.item):
+            return Rejection(row.number, "duplicate", f"The row adds no name to item {draft.item}.")
         if not draft.name:
-            repeated = draft.item and ids.knows(draft.item)
-            what = "duplicate" if repeated else "no_name"
-            return Rejection(
-                row.number,
-                what,
-                "The row says nothing but the id of an earlier one."
-                if repeated
-                else "The row has neither name nor description.",
-            )
+            return Rejection(row.number, "no_name", "The row has neither name nor description.")
         taken = ids.take(draft)
         if isinstance(taken, str):
             return _product(row.number, draft, taken, moved)
@@ -123,13 +117,14 @@ def open_export(
     path = Path(path)
     table = open_table(path)
     mapped = _read_mapping(table.columns, mapping or {})
-    shape = shop_formats.find_shape(table.columns, format or ("generic" if mapped else None))
-    if shape is None or (mapped and format is None):
-        found = shop_formats.find_shape(table.columns, format)
-        shape = found or shape
+    shape = shop_formats.find_shape(table.columns, format)
+    if shape is None and mapped.keys() & {"name", "description"}:
+        shape = shop_formats.find_shape(table.columns, "generic")
     if shape is None:
         raise UserError(_not_a_catalog(path, table, format))
     shape = shop_formats.with_mapping(shape, mapped)
+    if not shape.fields.keys() & {"name", "description"}:
+        raise UserError(_not_a_catalog(path, table, None))
     return Export(path, table, shape, (currency or "").upper())
 
 
@@ -159,7 +154,7 @@ def _not_a_catalog(path: Path, table: Table, format: str | None) -> str:
 
 
 def _listed(columns: tuple[str, ...]) -> str:
-    shown = ", ".join(column[:40] for column in columns[:_COLUMNS_SHOWN])
+    shown = ", ".join(clean_text(column)[:40] or "(unnamed)" for column in columns[:_COLUMNS_SHOWN])
     return shown + (f" and {len(columns) - _COLUMNS_SHOWN} more" if len(columns) > _COLUMNS_SHOWN else "")
 
 

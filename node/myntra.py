@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from node.cleaning import squash
 
@@ -15,6 +16,15 @@ from node.cleaning import squash
 _ADVERTISEMENT = re.compile(r"(?is),?\s*Buy\s.*?\sOnline in India\b.*$")
 _MODEL = re.compile(r"(?i)the model\b.*")
 _TEXTS = ("description", "style_note", "size_fit_desc", "materials_care_desc", "product_details")
+# Myntra puts the colour into the name, after the gender: "Roadster Men Navy Blue & Olive Green Regular Fit ...".
+_COLOUR_WORDS = (
+    "Black|White|Blue|Navy|Grey|Red|Green|Olive|Brown|Beige|Pink|Maroon|Yellow|Orange|Purple|Mustard|Khaki|Charcoal"
+    "|Cream|Teal|Burgundy|Silver|Gold|Tan|Peach|Turquoise|Rust|Lavender|Off-White|Magenta|Coral|Multicolou?r(?:ed)?"
+    "|Transparent|Camel|Taupe|Copper|Bronze|Violet|Mauve|Coffee|Fluorescent|Nude|Indigo|Rose"
+)
+_DEGREES = "Light|Dark|Navy|Olive|Sea|Sky|Lime|Off|Coffee|Dusty|Royal|Mustard|Rust|Charcoal|Steel"
+_SHADE = rf"(?:(?:{_DEGREES}) )?(?:{_COLOUR_WORDS})"
+_COLOUR_IN_NAME = re.compile(rf"\b{_SHADE}(?: {_SHADE})*(?:(?:,| &| and) {_SHADE})*\b")
 _VIEWS = ("default", "search", "front", "back", "left", "right")
 
 
@@ -23,36 +33,48 @@ def strip_advertisement(text: str) -> str:
     return _ADVERTISEMENT.sub("", text) if "Online in India" in text else text
 
 
+@dataclass(frozen=True, slots=True)
+class Advertisement:
+    """What Myntra's search-engine text says beside the name; empty where the text is none of Myntra's."""
+
+    brand: str = ""
+    category: str = ""
+    gender: str = ""
+    steps: tuple[str, ...] = ()
+
+
+def read_advertisement(text: str) -> Advertisement:
+    """What stands between name and boilerplate in "NAME,  BRAND, Shirts, Topwear, Apparel for Men, Buy ..."."""
+    if "Online in India" not in text:
+        return Advertisement()
+    # Two spaces end the name, which may hold commas of its own.
+    _, mark, rest = strip_advertisement(text).partition(",  ")
+    steps = tuple(step.strip() for step in rest.split(",") if step.strip())
+    if not mark or len(steps) < 3:
+        return Advertisement()
+    return Advertisement(steps[0], steps[1], steps[-1] if " for " in steps[-1] else "", steps)
+
+
 def read_myntra_men(cells: Mapping[str, str]) -> dict[str, str]:
-    """The scraped men's tables: brand, kind and gender are steps of the description's search-engine text."""
+    """The scraped men's tables: the description is search-engine text, the colour a part of the name."""
     plain = {squash(column): value.strip() for column, value in cells.items()}
-    steps = _steps(plain.get("descriptioncolor", ""))
-    brand, kind, gender = (steps[0], steps[1], steps[-1]) if len(steps) >= 4 else ("", "", "")
+    text, name = plain.get("descriptioncolor", ""), plain.get("name", "")
+    said = read_advertisement(text)
     fabric, fit = plain.get("fabric", ""), _MODEL.sub("", plain.get("size", ""))
-    sentences = [", ".join(steps[1:]), f"Fabric: {fabric}" if fabric else "", fit]
+    sentences = [", ".join(said.steps[1:]) or strip_advertisement(text), f"Fabric: {fabric}" if fabric else "", fit]
+    colour = _COLOUR_IN_NAME.search(name)
     return {
         "item": plain.get("productid", ""),
-        "name": plain.get("name", ""),
-        "description": "\n".join(sentence for sentence in sentences if sentence)
-        or strip_advertisement(plain.get("descriptioncolor", "")),
-        "brand": brand,
-        "category": kind or plain.get("category", ""),
-        "gender": f"{gender}\n{plain.get('category', '')}",
+        "name": name,
+        "description": "\n".join(sentence for sentence in sentences if sentence),
+        "brand": said.brand,
+        "category": said.category or plain.get("category", ""),
+        "colour": colour[0] if colour else "",
+        "gender": f"{said.gender}\n{plain.get('category', '')}",
         "price": plain.get("price", ""),
         "image": plain.get("image", ""),
         "url": plain.get("producturl", ""),
     }
-
-
-def _steps(description: str) -> list[str]:
-    """Brand, kind, and the steps of the category, after the name; [] where the text is something else."""
-    if "Online in India" not in description:
-        return []
-    # Two spaces end the name, which may hold commas of its own.
-    _, mark, steps = strip_advertisement(description).partition(",  ")
-    if not mark:
-        return []
-    return [step.strip() for step in steps.split(",") if step.strip()]
 
 
 def read_myntra_styles(cells: Mapping[str, str]) -> dict[str, str]:

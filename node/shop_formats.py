@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.cleaning import squash
 from node.feeds import read_linkshare
@@ -180,17 +180,23 @@ ALL = (*_FORMATS, PREFIXED, GENERIC)
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A format met in a file: for each field the file's own columns, the preferred first."""
+    """A format met in a file: for each field the file's own columns, the preferred first.
+
+    `texts` are the columns of names and descriptions, in which a stray delimiter is to be expected.
+    """
 
     format: Format
     fields: Mapping[str, tuple[str, ...]]
-    has_price: bool = True
+    has_price: bool
+    texts: tuple[str, ...]
 
 
 def plain_column(name: str) -> str:
     """A column's name as formats spell it: without case, marks, currency and what stands in brackets."""
-    words = re.split(r"[^\w]+|_", re.sub(r"\([^)]*\)|\[[^\]]*\]", " ", name))
-    kept = [word for word in words if word and word.upper() not in COLUMN_CODES]
+    words = [word for word in re.split(r"[^\w]+|_", re.sub(r"\([^)]*\)|\[[^\]]*\]", " ", name)) if word]
+    kept = [word for word in words if word.upper() not in COLUMN_CODES]
+    if len(kept) < len(words) and kept and kept[-1].lower() == "in":
+        kept.pop()
     return squash("".join(kept)) or squash(name)
 
 
@@ -213,18 +219,22 @@ def find_shape(columns: tuple[str, ...], wanted: str | None = None) -> Shape | N
 def missing_columns(name: str, columns: tuple[str, ...]) -> list[str]:
     """The columns that a named format needs and the file has not."""
     wanted = next(candidate for candidate in ALL if candidate.name == name)
-    return sorted(set(wanted.columns.split()) - _by_plain_name(columns).keys())
+    prefix = _common_prefix(columns) if wanted is PREFIXED else ""
+    return sorted(set(wanted.columns.split()) - _by_plain_name(columns, prefix).keys())
 
 
 def _shape(candidate: Format, plain: Mapping[str, str]) -> Shape:
+    spelled = f"{_SYNONYMS['name']} {_SYNONYMS['description']}".split()
+    texts = tuple(plain[column] for column in spelled if column in plain)
     if candidate.read is not None:
         has_price = any("price" in column for column in plain)
-        return Shape(candidate, {name: (name,) for name in FIELDS}, has_price)
+        return Shape(candidate, {name: (name,) for name in FIELDS}, has_price, texts)
     fields = {
         name: tuple(plain[column] for column in columns.split() if column in plain)
         for name, columns in candidate.fields.items()
     }
-    return Shape(candidate, {name: columns for name, columns in fields.items() if columns}, bool(fields.get("price")))
+    said = {name: columns for name, columns in fields.items() if columns}
+    return Shape(candidate, said, "price" in said, texts)
 
 
 def with_mapping(shape: Shape, mapped: Mapping[str, str]) -> Shape:
@@ -232,7 +242,7 @@ def with_mapping(shape: Shape, mapped: Mapping[str, str]) -> Shape:
     if not mapped:
         return shape
     fields = {**shape.fields, **{name: (column,) for name, column in mapped.items()}}
-    return Shape(shape.format, fields, shape.has_price or "price" in mapped)
+    return replace(shape, fields=fields, has_price=shape.has_price or "price" in mapped)
 
 
 def is_behaviour(columns: tuple[str, ...]) -> bool:

@@ -70,7 +70,7 @@ def _encoding(name: str, sample: bytes) -> str:
         if sample.startswith(start):
             return encoding
     for start, what in _FOREIGN:
-        if sample.startswith(start) and (len(start) > 2 or _is_binary(sample)):
+        if sample.startswith(start) and (start != b"BM" or _is_binary(sample)):
             raise UserError(f"{name} is {what}; a catalog is CSV, JSON, JSON Lines or Parquet.")
     if _is_binary(sample):
         raise UserError(f"{name} is not text; a catalog is CSV, JSON, JSON Lines or Parquet.")
@@ -78,9 +78,9 @@ def _encoding(name: str, sample: bytes) -> str:
 
 
 def _is_binary(sample: bytes) -> bool:
-    """Text has no zero bytes to speak of and few control characters."""
+    """Text has few control characters: a handful, or one in fifty letters."""
     controls = sum(sample.count(code) for code in range(32) if code not in (9, 10, 11, 12, 13))
-    return controls * 50 > len(sample)
+    return controls > max(8, len(sample) // 50)
 
 
 def _first_mark(sample: bytes, encoding: str) -> str:
