@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -34,6 +35,7 @@ from sim.tastes import (
     draw_weights,
     item_features,
     style_numbers,
+    style_statements,
 )
 
 IMAGE_SIZE = 160
@@ -77,7 +79,8 @@ def build_demo(seed: int, sizes: Sequence[int] | None = None) -> Demo:
     wanted = sizes if sizes is not None else [trade.items for trade in TRADES]
     shops = tuple(stock(trade, seed, items) for trade, items in zip(TRADES, wanted, strict=True))
     features = features_of(shops, seed)
-    weights = draw_weights(features, style_numbers(PERSONAS), _stream(seed, "weights"))
+    styles = style_statements(PERSONAS)
+    weights = draw_weights(features, style_numbers(PERSONAS), _stream(seed, "weights"), styles)
     agree(weights, features, PERSONAS)
     scores = block_scores(weights, features)
     ratings = draw_ratings(scores, _stream(seed, "ratings"))
@@ -187,7 +190,9 @@ def _write_pictures(demo: Demo, folder: Path, size: int, progress: Callable[[int
             progress(_write_picture(job))
         return
     # A fresh interpreter: a forked one would inherit torch's threads in the middle of whatever they do.
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+    # Ctrl-C is the parent's to hear; the children stop with it, without a traceback of their own.
+    deaf = (signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(2, get_context("spawn"), signal.signal, deaf) as pool:
         for done in pool.map(_write_picture, missing, chunksize=16):
             progress(done)
 

@@ -245,7 +245,7 @@ PERSONAS: tuple[Persona, ...] = (
     ),
     _persona(
         "Tove", "bright",
-        "Sells ice cream in a pink or light blue polo, striped like the awning, loose in the July heat."
+        "Sells waffles in a pink or light blue polo, striped like the awning, loose in the July heat."
         " Her clothes are cheap and cheerful, and coats can wait.",
         "category: polo; colour: pink, light blue; pattern: striped; fit: loose; price: low",
         "category: coat",

@@ -8,6 +8,7 @@ Knows nothing of pictures, texts or embeddings, so no recommender that reads tho
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +16,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from sim.personas import STYLES, Persona, Words
+from sim.personas import STYLES, Persona, Topic, Words
 
 Floats = npt.NDArray[np.float64]
 Block = Literal["category", "colour", "pattern", "fit", "price", "latent"]
@@ -54,6 +55,14 @@ class Features:
 
 
 @dataclass(frozen=True, slots=True)
+class Statements:
+    """What somebody is known to like and to avoid; the first of each topic most."""
+
+    stated: Words
+    avoided: Words
+
+
+@dataclass(frozen=True, slots=True)
 class Ratings:
     """Everybody's opinion of everything, and which of it anybody will see. Arrays are [users, items]."""
 
@@ -83,36 +92,69 @@ def item_features(attributes: Mapping[Block, Sequence[str]], log_price_I: Floats
     return Features(values, names)
 
 
-def draw_weights(features: Features, style_U: npt.NDArray[np.int64], rng: np.random.Generator) -> dict[Block, Floats]:
+def draw_weights(
+    features: Features,
+    style_U: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+    styles: Sequence[Statements] = (),
+) -> dict[Block, Floats]:
     """Each user's weights, standard normal over the population: float64 [users, features] for each block.
 
-    `style_U` numbers each user's style; users of one style share a part that users of another lack.
+    `style_U` numbers each user's style; users of one style share a part that users of another lack. `styles` is
+    what each style is known to like, if anything is: its part is rearranged to say so.
     """
     weights: dict[Block, Floats] = {}
     for block in SHARES:
         size = len(features.names[block])
         everybody = rng.normal(size=(1, size))
-        styles = rng.normal(size=(int(style_U.max(initial=0)) + 1, size))
+        shared = rng.normal(size=(int(style_U.max(initial=0)) + 1, size))
         own = rng.normal(size=(len(style_U), size))
-        weights[block] = POPULATION**0.5 * everybody + STYLE**0.5 * styles[style_U] + OWN**0.5 * own
+        for row, said in zip(shared, styles, strict=False):
+            _arrange(row, features, block, said)
+        weights[block] = POPULATION**0.5 * everybody + STYLE**0.5 * shared[style_U] + OWN**0.5 * own
     return weights
 
 
 def agree(weights: dict[Block, Floats], features: Features, personas: Sequence[Persona]) -> None:
-    """Rearrange each persona's weights, in place, until they say what the biography says.
+    """Rearrange each persona's weights, in place, until they say what the biography says."""
+    for user, persona in enumerate(personas):
+        for block in SHARES:
+            _arrange(weights[block][user], features, block, Statements(persona.stated, persona.avoided))
+
+
+def style_statements(personas: Sequence[Persona]) -> list[Statements]:
+    """What the people of each style state between them, the most frequent first."""
+    said = []
+    for style in STYLES:
+        count: dict[Topic, Counter[str]] = {topic: Counter() for topic in VISIBLE}
+        for persona in (one for one in personas if one.style == style):
+            for topic in VISIBLE:
+                count[topic].update(persona.stated.get(topic, ()))
+                count[topic].subtract(persona.avoided.get(topic, ()))
+        liked: dict[Topic, tuple[str, ...]] = {}
+        disliked: dict[Topic, tuple[str, ...]] = {}
+        for about, counter in count.items():
+            liked[about] = tuple(word for word, times in counter.most_common() if times > 0)
+            disliked[about] = tuple(word for word, times in reversed(counter.most_common()) if times < 0)
+        said.append(Statements(liked, disliked))
+    return said
+
+
+def _arrange(row: Floats, features: Features, block: Block, said: Statements) -> None:
+    """Let the weights of one block say what is stated, in place.
 
     The values stay those that were drawn; they only change places: the dearest feature gets the largest of its
-    block, the most avoided the smallest. So biographies add no variance and take none away.
+    block, the most avoided the smallest. So statements add no variance and take none away.
     """
-    for user, persona in enumerate(personas):
-        for block in VISIBLE:
-            row, names = weights[block][user], features.names[block]
-            free = list(range(len(names)))
-            for words, best in ((persona.stated, True), (persona.avoided, False)):
-                # What no shop sells nobody can rate: such a statement has nothing to move.
-                for name in (word for word in words.get(block, ()) if word in names):
-                    _swap(row, names.index(name), free, best=best)
-        _agree_on_price(weights["price"][user], persona.stated)
+    if block == "price":
+        _arrange_price(row, said.stated)
+    elif block != "latent":
+        names = features.names[block]
+        free = list(range(len(names)))
+        for words, best in ((said.stated, True), (said.avoided, False)):
+            # What no shop sells nobody can rate: such a statement has nothing to move.
+            for name in (word for word in words.get(block, ()) if word in names):
+                _swap(row, names.index(name), free, best=best)
 
 
 def _swap(row: Floats, feature: int, free: list[int], *, best: bool) -> None:
@@ -122,7 +164,7 @@ def _swap(row: Floats, feature: int, free: list[int], *, best: bool) -> None:
     free.remove(feature)
 
 
-def _agree_on_price(row: Floats, stated: Words) -> None:
+def _arrange_price(row: Floats, stated: Words) -> None:
     """A stated taste for cheap or dear things is mostly linear, whatever was drawn."""
     if "price" in stated:
         size = np.abs(row).max()
