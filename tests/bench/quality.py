@@ -36,7 +36,7 @@ from tests.bench.searches import KINDS, measure_search
 K = 10
 HIDDEN = 0.2
 SEEDS = 3
-TRUTHS = ("complete", "observed")
+TRUTHS = ("complete", "observed", "rated-only")
 
 
 class Encodes(Protocol):
@@ -68,8 +68,16 @@ class Question:
     known: slice
     """Items that models see: columns of `histories`."""
     histories: list[History]
-    candidates_UI: Flags
-    relevant_UI: dict[str, Flags]
+    unrated_UI: Flags
+    """What competes, but in the rated-only truth."""
+    liked_UI: Flags
+    judged_UI: Flags
+    """Ratings that exist and that no model has seen."""
+
+    def judged_by(self, truth: str) -> tuple[Flags, Flags]:
+        """What counts as a hit and what competes under a truth, as models.evaluation wants it."""
+        relevant_UI = self.liked_UI if truth == "complete" else self.liked_UI & self.judged_UI
+        return relevant_UI, self.judged_UI if truth == "rated-only" else self.unrated_UI
 
 
 def encoded_world(seed: int, encoder: Encodes, folder: Path) -> World:
@@ -95,19 +103,18 @@ def questions(demo: Demo) -> Iterator[Question]:
     present_UI, liked_UI = demo.ratings.present_UI, demo.ratings.complete_UI >= LIKED
     hidden_UI = present_UI & (rng.random(present_UI.shape) < HIDDEN)
     names = [shop.trade.platform for shop in demo.shops]
+    whole = slice(0, present_UI.shape[1])
     for shop, name in enumerate(names):
         here = demo.columns(shop)
         train_UI = (present_UI & ~hidden_UI)[:, here]
-        truths = {"complete": liked_UI[:, here], "observed": (liked_UI & hidden_UI)[:, here]}
         histories = _histories(demo, train_UI, here)
-        yield Question(f"warm at {name}", here, here, histories, ~train_UI, truths)
+        judged = (~train_UI, liked_UI[:, here], hidden_UI[:, here])
+        yield Question(f"warm at {name}", here, here, histories, *judged)
     for shop, name in enumerate(names):
         here, there = demo.columns(shop), demo.columns(1 - shop)
-        truths = {"complete": liked_UI[:, there], "observed": (liked_UI & present_UI)[:, there]}
-        histories = _histories(demo, present_UI[:, here], slice(0, present_UI.shape[1]), here.start)
-        everything = np.ones_like(present_UI[:, there])
-        whole = slice(0, present_UI.shape[1])
-        yield Question(f"discover {names[1 - shop]} from {name}", there, whole, histories, everything, truths)
+        histories = _histories(demo, present_UI[:, here], whole, here.start)
+        judged = (np.ones_like(present_UI[:, there]), liked_UI[:, there], present_UI[:, there])
+        yield Question(f"discover {names[1 - shop]} from {name}", there, whole, histories, *judged)
 
 
 def _histories(demo: Demo, rated_UI: Flags, known: slice, first: int = 0) -> list[History]:
@@ -120,7 +127,7 @@ def _histories(demo: Demo, rated_UI: Flags, known: slice, first: int = 0) -> lis
 def contenders(world: World, question: Question, image_weight: float) -> Iterator[tuple[str, Scores]]:
     """Every row of the table: its name and float32 [users, competing items], floor first, ceilings last."""
     demo, columns, known = world.demo, question.columns, question.known
-    shape = question.candidates_UI.shape
+    shape = question.unrated_UI.shape
     yield "floor: random", np.random.default_rng([demo.seed, 2]).random(shape).astype(np.float32)
     yield "popularity", _popularity(demo, question)
     ratings = interactions_of(question.histories, known.stop - known.start)
@@ -149,7 +156,7 @@ def _popularity(demo: Demo, question: Question) -> Scores:
     there = _histories(demo, demo.ratings.present_UI[:, question.columns], question.columns)
     rows = []
     for user in range(len(there)):
-        ratings = interactions_of([*there[:user], *there[user + 1 :]], question.candidates_UI.shape[1])
+        ratings = interactions_of([*there[:user], *there[user + 1 :]], question.unrated_UI.shape[1])
         rows.append(Popularity().fit(ratings, _no_vectors(ratings)).scores([there[user]])[0])
     return np.stack(rows)
 
@@ -180,7 +187,7 @@ def measure_models(worlds: Sequence[World], image_weight: float) -> list[Measure
         for question in questions(world.demo):
             for model, scores_UI in contenders(world, question, image_weight):
                 for truth in TRUTHS:
-                    asked = (scores_UI, question.relevant_UI[truth], question.candidates_UI, K)
+                    asked = (scores_UI, *question.judged_by(truth), K)
                     values = (precision_at(*asked), ndcg_at(*asked))
                     found.setdefault((question.task, model, truth), []).append(values)
     rng = np.random.default_rng(0)
@@ -195,18 +202,15 @@ def measure_models(worlds: Sequence[World], image_weight: float) -> list[Measure
 
 
 def model_lines(measured: Sequence[Measured]) -> Iterator[str]:
-    """The table of one task after another; complete and observed side by side."""
+    """The table of one task after another, the truths side by side."""
     by_key = {(one.task, one.model, one.truth): one for one in measured}
     for task in dict.fromkeys(one.task for one in measured):
         yield ""
-        yield f"{task:28} {'complete P@10':22} {'NDCG@10':22} {'observed P@10':22} NDCG@10"
+        yield f"{task:31}" + " ".join(f"{truth + ' P@10':21} {'NDCG@10':21}" for truth in TRUTHS).rstrip()
         for model in dict.fromkeys(one.model for one in measured):
-            cells = [
-                _cell(value)
-                for truth in TRUTHS
-                for value in (by_key[task, model, truth].precision, by_key[task, model, truth].ndcg)
-            ]
-            yield f"  {model:26} " + " ".join(f"{cell:22}" for cell in cells).rstrip()
+            lines = [by_key[task, model, truth] for truth in TRUTHS]
+            cells = [_cell(value) for line in lines for value in (line.precision, line.ndcg)]
+            yield f"  {model:29}" + " ".join(f"{cell:21}" for cell in cells).rstrip()
 
 
 def _cell(value: tuple[float, float, float]) -> str:
