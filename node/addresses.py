@@ -19,6 +19,8 @@ _TRACKING = re.compile(
     r"(?i)(?:utm_|ist[A-Z]|pf_rd_|pd_rd_)|^(?:gclid|fbclid|msclkid|dclid|mc_[ce]id|cid|searchquery|channelref|mk|ref"
     r"|ref_|tag|affid|affiliate|browsecountry|currencyid|qid|sr|s|keywords|_encoding|psc|sprefix|crid|dib|dib_tag)$"
 )
+# Browsers and servers give up at about this length; tracking links nest three addresses in less.
+_ADDRESS_LETTERS_MAX = 8_192
 _SHOPIFY_PATH = re.compile(r"/products/([a-z0-9][a-z0-9_-]{2,})$")
 _ASOS_COUNTRY = {
     "us": "USD", "fr": "EUR", "de": "EUR", "it": "EUR", "es": "EUR", "nl": "EUR", "ie": "EUR", "au": "AUD",
@@ -67,7 +69,8 @@ def clean_url(text: str) -> str:
 
 def read_page(text: str) -> Page:
     """The product page that an address leads to, without what only follows visitors."""
-    parts = _split(_target(text.strip()))
+    text = text.strip()
+    parts = _split(_target(text)) if len(text) <= _ADDRESS_LETTERS_MAX else None
     if parts is None:
         return NO_PAGE
     query = "&".join(pair for pair in parts.query.split("&") if pair and not _TRACKING.search(pair.partition("=")[0]))

@@ -15,6 +15,8 @@ from node.shop_formats import Shape
 
 _ADDRESS = re.compile(r"(?i)\s*(?:https?:)?//\S")
 _NUMBER = re.compile(r"[^\w\s]{0,3}\s*[0-9][0-9., ]*[^\w]{0,3}$")
+# Stray delimiters that a text is believed to hold; a row with more is broken in another way.
+_EXCESS_MAX = 8
 # A column is of a kind when this share of its filled cells is.
 _SHARE = 0.9
 
@@ -62,7 +64,7 @@ class Alignment:
         width, excess = len(self.columns), len(values) - len(self.columns)
         joined = [self._joined(values, at, max(excess, 1)) for at in self.texts if at + max(excess, 1) < len(values)]
         if excess > 0:
-            return joined
+            return joined if excess <= _EXCESS_MAX else []
         # With the right number of cells, one too many in front has pushed nothing but padding out at the end.
         pushed = [[*candidate, ""] for candidate in joined]
         # The latest place keeps most cells where they are.

@@ -53,6 +53,8 @@ _RUN_TOGETHER = {
     "swimweear": "swimwear",
     "takecare": "take care",
 }
+# A gender column holds a word or a path; a longer text is about something else.
+_STATEMENT_LETTERS_MAX = 300
 # Where a shop hung an item in its window, which is no kind of thing.
 _LISTING_NAMES = (
     "new in,new,newin,brands,outlet,marketplace,sale,summer,winter,spring,autumn,topshop,topman,stores,all,home page,"
@@ -63,7 +65,7 @@ _LISTINGS = frozenset(_LISTING_NAMES.split(","))
 
 def gender_in(text: str) -> str:
     """The gender that a text states ("Apparel for Men", "Adults-Women", "men_socks"), or ""."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text.replace("'", "").replace("’", ""))
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text[:_STATEMENT_LETTERS_MAX].replace("'", "").replace("’", ""))
     found = {_GENDER_OF.get(squash(word), "") for word in re.split(r"[^\w]+|_", spaced)}
     if {"girls", "boys"} <= found:
         return "kids"
@@ -86,7 +88,7 @@ def gender_of_path(url: str) -> str:
 
 def leaf_category(text: str) -> str:
     """The last step of a category path in human words, without gender and without shop-window listings."""
-    text = clean_text(text)
+    text = clean_text(text).strip("[]\"'")
     for separator in (">", " / ", "|", "»", "::"):
         if separator in text:
             steps = [step.strip() for step in text.split(separator) if step.strip(" -")]

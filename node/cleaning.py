@@ -17,10 +17,18 @@ _NOTHING_WORDS = "na n/a n.a. #n/a #na <na> nan none null (null) nil undefined -
 _NOTHING = frozenset(_NOTHING_WORDS.split()) | {"not available"}
 # A cell is read this far. Descriptions keep 2,000 bytes, so the rest could only be markup around them.
 CELL_LETTERS_MAX = 65_536
+# Letters of clean prose in which sentences are parted; a description keeps 2,000 bytes of them.
+_PROSE_LETTERS_MAX = 8_192
+# Longer runs of letters are no words, glued or not.
+_RUN_LETTERS_MAX = 80
 # Cleaning repeats until nothing changes; markup nested deeper than this is no shop's.
 _ROUNDS_MAX = 12
 
-_DROPPED_ELEMENT = re.compile(r"(?is)<(script|style|template|head)\b[^>]*>.*?</\1\s*>|<!--.*?-->|<!\[CDATA\[|\]\]>")
+# What opens a part that is no text, and what closes it.
+_NO_TEXT = tuple(
+    (re.compile(opening, re.IGNORECASE), re.compile(closing, re.IGNORECASE))
+    for opening, closing in (("<!--", "-->"), ("<script", r"</script\s?>"), ("<style", r"</style\s?>"))
+)
 _LINE_END = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _BREAK = re.compile(
     r"(?i)</?(?:p|br|div|li|ul|ol|tr|table|tbody|td|th|h[1-6]|dl|dt|dd|section|article|blockquote|hr)(?:\s[^<>]*)?/?>"
@@ -47,7 +55,7 @@ def clean_prose(text: str, names: Collection[str] = ()) -> str:
     `names` are texts (the product's name and brand) whose words are left as they are: "DressBerry".
     """
     kept = {word for name in names for word in _WORD.findall(name)}
-    clean = clean_text(text)
+    clean = clean_text(text)[:_PROSE_LETTERS_MAX].rstrip()
     return clean_text(_settle(lambda line: _part_sentences(line, kept), clean))
 
 
@@ -90,7 +98,7 @@ def _settle(change: Callable[[str], str], text: str) -> str:
 
 def _plain_line(text: str) -> str:
     if "<" in text:
-        text = _DROPPED_ELEMENT.sub(" ", text)
+        text = _without_code(text)
         text = _BREAK.sub("\n", text)
         text = _TAG.sub("", text)
     if "&" in text:
@@ -102,6 +110,17 @@ def _plain_line(text: str) -> str:
     if not text.isprintable():
         text = _join_lines(text)
     return re.sub(r"\s+", " ", text).strip()
+
+
+def _without_code(text: str) -> str:
+    """Drop comments, scripts and styles whole. What is never closed is no more than an odd tag."""
+    for opening, closing in _NO_TEXT:
+        kept, start = [], 0
+        while (begin := opening.search(text, start)) and (end := closing.search(text, begin.end())):
+            kept.append(text[start : begin.start()])
+            start = end.end()
+        text = " ".join([*kept, text[start:]])
+    return text
 
 
 def _mend_letters(text: str) -> str:
@@ -176,7 +195,7 @@ def _part_word(text: str, match: re.Match[str], kept: Collection[str]) -> str:
     before the capital ("iPhone") never stands alone, except the metre of "50 mWarranty:".
     """
     word = match[0]
-    if word.islower() or word[1:].islower() or word.isupper() or word in kept:
+    if word.islower() or word[1:].islower() or word.isupper() or word in kept or len(word) > _RUN_LETTERS_MAX:
         return word
     parts, start = [], 0
     for at in range(1, len(word)):

@@ -63,7 +63,7 @@ def make_draft(cells: Mapping[str, str], shape: Shape, currency: str) -> Draft:
     }
     notes: list[str] = []
     page, page_url = _page(said.get("url", []), notes)
-    name = _first(said, "name")
+    name = next((clean for value in said.get("name", []) if re.search(r"\w", clean := clean_text(value))), "")
     advertised = read_advertisement(said["description"][0]) if said.get("description") else Advertisement()
     brand = _first(said, "brand") or clean_text(advertised.brand)
     texts = [strip_advertisement(text) for text in said.get("description", [])]
@@ -159,7 +159,9 @@ def _price(
     for column in columns:
         cell = cells.get(column, "")
         hint = next((one for one in (stated, currency_in(column), *hints) if one), "")
-        price = parse_price(cell, hint) if cell.strip() else None
+        # Variants of a product stand one a line; the item's price is the one it starts at.
+        prices = [parse_price(line, hint) for line in cell.splitlines() if line.strip()]
+        price = min((one for one in prices if one), key=lambda one: one.minor, default=None)
         if price is None:
             continue
         if not price.currency:

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 
 from node.addresses import read_page
 
+# The link column of a real feed has one to two thousand letters.
+_CELL_LETTERS_MAX = 8_192
 _HREF = re.compile(r"(?i)href\s*=\s*[\"']?([^\"'\s>]+)")
-_SOURCE = re.compile(r"(?i)<img[^>]*?src\s*=\s*[\"']?([^\"'\s>]+)")
+_SOURCE = re.compile(r"(?i)<img[^>]{0,200}?src\s*=\s*[\"']?([^\"'\s>]+)")
 _LINK_ID = re.compile(r"(?:offerid|bids)=[0-9]+\.([0-9]+)")
 _NUMBER = re.compile(r"[^\w]{0,3}[0-9][0-9.,]*")
 # ASOS ends the name with the colour: "wrap maxi dress in polka dot - Multi".
@@ -22,7 +24,7 @@ _PIXELS = ("/fs-bin/show", "ad.linksynergy.com", "/pixel")
 
 def read_linkshare(cells: Mapping[str, str]) -> dict[str, str]:
     """One row of the feed as an item's fields."""
-    values = [value.strip() for value in cells.values()]
+    values = [value[:_CELL_LETTERS_MAX].strip() for value in cells.values()]
     everything = "\n".join(values)
     found = _LINK_ID.search(everything)
     texts = [(place, value) for place, value in enumerate(values) if value and not _is_link(value)]

@@ -67,7 +67,6 @@ class Export:
         self._table = table
         self._shape = shape
         self._currency = currency
-        self._header = [squash(column) for column in table.columns]
         sample = itertools.islice(table.rows(), _SAMPLE_ROWS)
         self._alignment = Alignment.of(table.columns, shape, [row.cells for row in sample])
 
@@ -81,7 +80,7 @@ class Export:
             return Rejection(row.number, "malformed_row", f"The row has {row.fault}.")
         if not any(value.strip() for value in row.cells.values()) and not row.surplus:
             return Rejection(row.number, "empty_row", "The row is empty.")
-        if [squash(value) for value in row.cells.values()] == self._header:
+        if all(value.strip() == column for column, value in row.cells.items()):
             return Rejection(row.number, "not_a_product", "The row repeats the header.")
         cells, moved = self._alignment.straighten(row)
         if cells is None:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from node.cleaning import squash
 
 # "NAME,  BRAND, Shirts, Topwear, Apparel, Apparel for Men, Buy NAME Online in India, Buy Shirts at best price"
-_ADVERTISEMENT = re.compile(r"(?is),?\s*Buy\s.*?\sOnline in India\b.*$")
 _MODEL = re.compile(r"(?i)the model\b.*")
 _TEXTS = ("description", "style_note", "size_fit_desc", "materials_care_desc", "product_details")
 # Myntra puts the colour into the name, after the gender: "Roadster Men Navy Blue & Olive Green Regular Fit ...".
@@ -30,7 +29,9 @@ _VIEWS = ("default", "search", "front", "back", "left", "right")
 
 def strip_advertisement(text: str) -> str:
     """A description without "Buy ... Online in India, Buy ... at best price"."""
-    return _ADVERTISEMENT.sub("", text) if "Online in India" in text else text
+    at = text.find("Online in India")
+    start = text.rfind("Buy ", 0, at) if at >= 0 else -1
+    return text[:start].rstrip(" ,") if start >= 0 else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,25 +43,28 @@ _IN_ORDER = {name: name for name in FIELDS}
 
 _SYNONYMS = {
     "item": "item itemid productid sku id articleid asin productcode styleid productsku articlenumber articleno"
-    " artikelnummer itemcode itemnumber productnumber handle variantsku uniqid reference ref gtin ean upc mpn",
+    " artikelnummer itemcode itemnumber productnumber pid handle variantsku variantssku uniqid reference"
+    " ref gtin ean upc mpn",
     "name": "name title productname productdisplayname producttitle prodname itemname displayname designation"
     " bezeichnung titel titre nom nombre titulo nome productnameen",
     "description": "description productdescription longdescription detaildesc details detail bodyhtml body"
-    " shortdescription desc descriptioncolor descriptioncolour beschreibung descripcion descrizione aboutproduct"
-    " productdetails features fabric",
+    " shortdescription desc descriptioncolor descriptioncolour beschreibung descripcion descrizione"
+    " aboutproduct productdetails features fabric",
     "brand": "brand brandname productbrand vendor manufacturer designer marque marke marca label",
-    "category": "articletype producttypename producttype subcategory category categories categoryname type leafcategory"
-    " productcategory categorie kategorie categoria maincategory mastercategory garmentgroupname productgroupname"
-    " googleproductcategory department",
+    "category": "articletype producttypename producttype subcategory category categories categoryname type"
+    " leafcategory productcategory categorie kategorie categoria productcategorytree maincategory"
+    " mastercategory garmentgroupname productgroupname googleproductcategory department",
     "colour": "colour color basecolour basecolor primarycolor primarycolour colourname colorname colourgroupname"
     " couleur farbe colore productcolor productcolour",
-    "gender": "gender sex targetgender agegroup geschlecht genero indexgroupname department",
-    "price": "saleprice specialprice discountprice discountedprice offerprice currentprice pricecurrent sellingprice"
-    " finalprice pricenow price variantprice productprice unitprice prix preis precio prezzo priceamount pricevalue"
-    " actualprice retailprice listprice regularprice originalprice mrp",
+    "gender": "gender sex targetgender agegroup geschlecht genero indexgroupname department section",
+    "price": "saleprice specialprice discountprice discountedprice offerprice currentprice pricecurrent"
+    " sellingprice finalprice pricenow price variantprice variantsprice productprice unitprice prix preis"
+    " precio prezzo priceamount pricevalue actualprice retailprice listprice regularprice originalprice"
+    " mrp",
     "currency": "currency currencycode pricecurrency currencyiso devise wahrung moneda valuta",
-    "image": "imageurl imagelink image images mainimage imagesrc imgurl img imageurls imagepath picture pictures photo"
-    " photos imagefile imagefilename imagename file filename thumbnail variantimage additionalimagelink bild",
+    "image": "imageurl imagelink image images mainimage imagesrc imagessrc imgurl img imageurls imagepath picture"
+    " pictures photo photos imagefile imagefilename imagename file filename thumbnail variantimage"
+    " additionalimagelink bild",
     "url": "producturl pageurl productlink url link urllink pdpurl permalink landingpageurl weblink href",
 }
 
