@@ -11,7 +11,6 @@ import argparse
 import json
 import math
 import random
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -208,8 +207,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     recipe = recipe_for(options.steps)
-    given = list(arguments) if arguments is not None else sys.argv[1:]
-    build(options.out, recipe, options.photos, "python -m sim.train_tiny " + " ".join(given))
+    # Folders are left out: the card travels, and what was where on this machine means nothing elsewhere.
+    command = "python -m sim.train_tiny --out DIR" + (f" --steps {options.steps}" if options.steps else "")
+    build(options.out, recipe, options.photos, command)
     return 0
 
 
