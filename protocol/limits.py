@@ -22,7 +22,7 @@ PRICE_MINOR_MAX = 10**13
 # msgpack nesting accepted from outside; records are flat, so deeper is an attack or a mistake.
 WIRE_DEPTH_MAX = 8
 
-Reason = Literal["malformed", "too_big", "bad_signature", "bad_vector"]
+Reason = Literal["malformed", "too_big", "bad_signature", "bad_vector", "bad_proof"]
 REASONS: tuple[str, ...] = get_args(Reason)
 
 
