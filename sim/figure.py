@@ -18,8 +18,8 @@ SKINS: tuple[Rgb, ...] = (
     (134, 88, 60), (98, 62, 44), (72, 46, 34),
 )  # fmt: skip
 HAIRS: tuple[Rgb, ...] = (
-    (24, 20, 20), (34, 26, 24), (48, 34, 28), (72, 46, 30), (104, 66, 40), (150, 104, 60), (202, 168, 110),
-    (120, 46, 30), (130, 130, 132),
+    (24, 20, 20), (24, 20, 20), (34, 26, 24), (34, 26, 24), (48, 34, 28), (72, 46, 30),
+    (104, 66, 40), (150, 104, 60), (202, 168, 110), (120, 46, 30), (130, 130, 132),
 )  # fmt: skip
 #: What people wear under or over the garment on sale: mostly blue jeans and dark trousers.
 LOWER_COLOURS: tuple[Rgb, ...] = (
@@ -149,6 +149,11 @@ def head(rng: random.Random, body: Body) -> tuple[list[Piece], list[Piece]]:
     )
     if body.audience == "men" and rng.random() < 0.3:
         face.append(Piece(ellipse(turn, 0.108, 0.03, 0.02), body.hair, shade=1.2))
+    if long_hair and rng.random() < 0.7:
+        end = rng.uniform(0.15, 0.25)
+        for side in (-1, 1):
+            lock = ((side * 0.04, 0.04), (side * 0.058, 0.06), (side * 0.066, end), (side * 0.046, end + 0.012))
+            face.append(Piece((*lock, (side * 0.04, 0.12)), body.hair, corner=0.008, volume=0.2))
     dark = tuple(int(v * 0.35) for v in body.skin)
     for side in (-1, 1):
         face.append(Piece(ellipse(turn + side * 0.016, 0.066, 0.006, 0.0035, count=8), (dark[0], dark[1], dark[2])))

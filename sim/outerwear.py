@@ -56,7 +56,7 @@ def cardigan(cut: Cut) -> list[Piece]:
     else:
         edge = ((-0.044, NECK_TOP - 0.006), (-0.005, low), (-0.005, shape.hem))
         pieces += [button(0.0, low + 0.02 + i * (shape.hem - low - 0.04) / 4, 0.0055, "trim") for i in range(5)]
-    pieces += both(Piece(edge, "plain", shade=0.78, width=0.011))
+    pieces += both(Piece(edge, "seam", width=0.012))
     y = shape.hem - 0.075
     return [*pieces, *both(seam((-0.078, y), (-0.038, y), width=0.006))]
 

@@ -23,8 +23,8 @@ _WALLS: tuple[Rgb, ...] = (
 )  # fmt: skip
 #: Top and bottom of the frame in body units, with weights: the layouts of worn garments by group.
 _FRAMES: dict[str, tuple[tuple[float, float, float], ...]] = {
-    "top": ((-0.03, 0.62, 7), (0.09, 0.6, 3), (-0.03, 0.78, 2), (0.12, 0.52, 1.5), (-0.04, 1.04, 1)),
-    "long top": ((-0.03, 0.8, 7), (0.09, 0.78, 2), (-0.04, 1.04, 2)),
+    "top": ((-0.03, 0.62, 8), (0.09, 0.6, 3), (-0.03, 0.78, 1), (0.12, 0.52, 1), (-0.04, 1.04, 0.4)),
+    "long top": ((-0.03, 0.8, 7), (0.09, 0.78, 2), (-0.04, 1.04, 1)),
     "bottom": ((0.3, 1.04, 7), (0.36, 1.02, 3), (-0.04, 1.04, 1.5), (0.34, 0.85, 1)),
     "short bottom": ((0.3, 1.04, 3), (0.34, 0.82, 4), (-0.04, 1.04, 1)),
     "whole": ((-0.04, 1.04, 6), (-0.03, 0.86, 3), (0.1, 1.02, 2)),
@@ -52,7 +52,7 @@ def product_camera(rng: random.Random, box: tuple[float, float, float, float], l
     """A camera above a garment that lies in `box`; it fills most of the frame, sometimes much less."""
     x0, y0, x1, y1 = box
     extent = max(x1 - x0, y1 - y0)
-    share = rng.uniform(0.74, 0.97) if large or rng.random() < 0.72 else rng.uniform(0.45, 0.74)
+    share = rng.uniform(0.74, 0.97) if large or rng.random() < 0.8 else rng.uniform(0.5, 0.74)
     height = extent / share
     slack = max(0.0, 1 - share) * 0.35 * height
     return Camera(
@@ -111,7 +111,7 @@ def develop(rng: random.Random, picture: Image.Image, size: int) -> Image.Image:
     if rng.random() < 0.6:
         picture = ImageEnhance.Contrast(picture).enhance(rng.choice((rng.uniform(0.7, 1.0), rng.uniform(1.0, 1.2))))
         picture = ImageEnhance.Brightness(picture).enhance(rng.uniform(0.92, 1.08))
-    if rng.random() < 0.3:
+    if rng.random() < 0.25:
         picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 0.8) * size / 96))
     pixels = np.asarray(picture, np.float32)
     if rng.random() < 0.25:

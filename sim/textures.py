@@ -83,7 +83,7 @@ class Cloth:
         self.accent = accent_colour(self.base, rng)
         light = luminance(self.base)
         self.seam = (
-            scaled(self.base, 0.6 if light < 200 else 0.72) if light > 60 else mixed(self.base, (150, 150, 155), 0.3)
+            scaled(self.base, 0.6 if light < 200 else 0.72) if light > 60 else mixed(self.base, (160, 160, 166), 0.42)
         )
         self.trim: Rgb = (238, 238, 238) if light < 170 else (62, 62, 68)
         self._seed = rng.getrandbits(48)
@@ -130,35 +130,35 @@ class Cloth:
         return np.broadcast_to(np.array(self.base, np.float32), (self.pixels, self.pixels, 3)).copy()
 
     def _striped(self, u: Field, v: Field, rng: random.Random) -> Field:
-        period, duty = rng.uniform(0.06, 0.13), rng.uniform(0.3, 0.5)
+        period, duty = rng.uniform(0.065, 0.13), rng.uniform(0.27, 0.4)
         across = v if rng.random() < 0.72 else u
         phase = (across + 2 + rng.random()) % period / period
         field = self._canvas()
         field[phase < duty] = self.accent
         if rng.random() < 0.25:
             third = rng.choice(_BLOSSOMS)
-            field[(phase > duty + 0.15) & (phase < duty + 0.3)] = third
+            field[(phase > duty + 0.2) & (phase < duty + 0.3)] = third
         return field
 
     def _checked(self, u: Field, v: Field, rng: random.Random) -> Field:
-        period, duty, weight = rng.uniform(0.075, 0.15), rng.uniform(0.35, 0.5), rng.uniform(0.4, 0.5)
+        period, duty, weight = rng.uniform(0.08, 0.15), rng.uniform(0.28, 0.4), rng.uniform(0.38, 0.46)
         shift = 2 + rng.random()
         along, across = (u + shift) % period / period, (v + shift) % period / period
         cover = ((along < duty).astype(np.float32) + (across < duty)) * weight
         field = self._canvas() * (1 - cover[..., None]) + np.array(self.accent, np.float32) * cover[..., None]
-        if rng.random() < 0.5:
-            thread = mixed(self.base, rng.choice(_BLOSSOMS), 0.7)
+        if rng.random() < 0.4:
+            thread = mixed(self.base, rng.choice(_BLOSSOMS), 0.6)
             middle = (1 + duty) / 2
-            field[(abs(along - middle) < 0.06) | (abs(across - middle) < 0.06)] = thread
+            field[(abs(along - middle) < 0.05) | (abs(across - middle) < 0.05)] = thread
         return field
 
     def _camouflage(self, bumps: np.random.Generator) -> Field:
         field = self._canvas()
         light = luminance(self.base)
         patches = (
-            (0.54, scaled(self.base, 0.55 if light > 60 else 2.6)),
-            (0.58, mixed(self.base, (235, 225, 190) if light < 200 else (120, 120, 110), 0.5)),
-            (0.66, scaled(self.base, 0.25) if light > 60 else (90, 92, 84)),
+            (0.58, scaled(self.base, 0.55 if light > 60 else 2.6)),
+            (0.62, mixed(self.base, (235, 225, 190) if light < 200 else (120, 120, 110), 0.5)),
+            (0.7, scaled(self.base, 0.25) if light > 60 else (90, 92, 84)),
         )
         for threshold, colour in patches:
             field[noise(bumps, self.pixels, 12, 14) > threshold] = colour
@@ -169,14 +169,14 @@ class Cloth:
         radius, turn = np.hypot(dx, dy), np.arctan2(dy, dx)
         wobble = noise(bumps, self.pixels, 14) * 4
         arms = rng.choice((2, 3, 4, 5))
-        bleached = 0.5 + 0.5 * np.sin(arms * turn + radius / rng.uniform(0.035, 0.07) + wobble)
+        bleached = 0.42 + 0.42 * np.sin(arms * turn + radius / rng.uniform(0.035, 0.07) + wobble)
         deep = 0.5 + 0.5 * np.sin(2 * turn - radius / 0.055 + wobble + 2)
         pale = [(250, 250, 250), (250, 250, 250), (250, 230, 120), (120, 220, 230), (250, 150, 190)]
         if luminance(self.base) > 185:
             pale = [(120, 190, 230), (240, 130, 170), (150, 120, 210), (120, 130, 140)]
         other = np.array(rng.choice(pale), np.float32)
         field = self._canvas() * (1 - bleached[..., None] * 0.85) + other * bleached[..., None] * 0.85
-        return np.asarray(field * (1 - deep[..., None] * 0.25), np.float32)
+        return np.asarray(field * (1 - deep[..., None] * 0.2), np.float32)
 
     def _denim(self, u: Field, v: Field, rng: random.Random, bumps: np.random.Generator) -> Field:
         twill = 0.94 + 0.06 * np.sign(np.sin((u + v) * self.pixels * 1.6))

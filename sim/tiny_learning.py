@@ -28,7 +28,7 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 #: How much each attribute counts for likeness.
 LIKENESS = {
     "category": 1.0, "colour": 1.0, "pattern": 0.9, "sleeve": 0.35, "length": 0.3, "neck": 0.15, "fit": 0.1,
-    "wearer": 0.3,
+    "wearer": 0.45,
 }  # fmt: skip
 #: Credit of two categories of one group, as a shirt and a t-shirt.
 RELATED = 0.4
@@ -41,7 +41,7 @@ _HEAD_WEIGHTS = {
     "sleeve": 0.5,
     "length": 0.4,
     "neck": 0.4,
-    "wearer": 0.5,
+    "wearer": 0.8,
 }
 
 

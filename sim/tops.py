@@ -17,6 +17,7 @@ from sim.vocabulary import Garment
 
 _EASE = {"slim": 0.003, "regular": 0.013, "loose": 0.027}
 NECK_TOP = 0.152
+_ROLLED = ("shirt", "kurta", "blouse", "dress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +117,10 @@ def sleeves(cut: Cut, cuffs: bool = False, puff: float = 0.0, wide: float = 0.0)
         return _folded_cuff(cut) if cut.folded and length == "long" else []
     loose = 0.6 * cut.ease + wide
     pieces = []
-    # Tops are often photographed with sleeves rolled to the elbow or cut at three quarters.
-    share = cut.rng.uniform(0.3, 0.44) if length == "short" else cut.rng.choice((1.0, 1.0, 1.0, 0.9, 0.72))
+    share = cut.rng.uniform(0.3, 0.44) if length == "short" else 1.0
+    # Light tops are often photographed with sleeves rolled to the elbow or cut at three quarters.
+    if length == "long" and cut.garment.category in _ROLLED:
+        share = cut.rng.choice((1.0, 1.0, 0.9, 0.72))
     for arm in cut.body.arms:
         joints = cut_limb(arm[:3], share)
         widths = (0.034 + loose, 0.031 + loose + puff, 0.0225 + loose + puff * 0.5)
@@ -151,12 +154,13 @@ def collar(
     points: tuple[Point, ...] = ((-0.043, 0.134), (-0.003, 0.168), (-0.034, 0.198), (-0.066, 0.162)),
 ) -> list[Piece]:
     """Two collar leaves."""
-    return list(both(Piece(points, "fabric", shade=0.9, angle=0.5, volume=0.25)))
+    leaves = both(Piece(points, "fabric", shade=0.86, angle=0.5, volume=0.2))
+    return [*leaves, *both(Piece(points[1:], "seam", width=0.0045))]
 
 
 def button_line(y0: float, y1: float, count: int, x: float = 0.0) -> list[Piece]:
     """Buttons in a column."""
-    return [button(x, y0 + (y1 - y0) * i / max(1, count - 1), 0.0042, "trim") for i in range(count)]
+    return [button(x, y0 + (y1 - y0) * i / max(1, count - 1), 0.0055, "trim") for i in range(count)]
 
 
 def _neck_dip(cut: Cut) -> float:
@@ -195,7 +199,7 @@ def shirt(cut: Cut) -> list[Piece]:
     shape = Trunk(hem=_hem(cut, 0.515), neck=0.042, dip=0.02, curve=0.0 if polo else cut.rng.choice((0.0, 0.018)))
     pieces = [*inside_neck(cut, shape), trunk(cut, shape), *sleeves(cut, cuffs=not polo)]
     low = 0.235 if polo else (0.445 if cut.folded else shape.hem)
-    pieces += [seam((-0.009, 0.17), (-0.009, low), width=0.003), seam((0.009, 0.17), (0.009, low), width=0.003)]
+    pieces += [seam((-0.011, 0.17), (-0.011, low), width=0.004), seam((0.011, 0.17), (0.011, low), width=0.004)]
     pieces += button_line(0.185, low - 0.02, 3 if polo else 6)
     pieces += collar()
     if not polo and cut.rng.random() < 0.6:
@@ -311,5 +315,5 @@ def hoodie(cut: Cut) -> list[Piece]:
         seam((-0.045, top), (-0.072, top + 0.075)),
         seam((0.045, top), (0.072, top + 0.075)),
     ]
-    pieces += both(Piece(((-0.018, 0.185), (-0.021, 0.265)), "trim", width=0.004))
+    pieces += both(Piece(((-0.018, 0.185), (-0.021, 0.265)), "trim", width=0.006))
     return pieces + _rib(cut, shape.hem)

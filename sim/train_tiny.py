@@ -47,17 +47,17 @@ WEIGHTS_BYTES_MAX = 5_000_000
 class Recipe:
     """Everything that decides the weights, but for the machine."""
 
-    steps: int = 3600
+    steps: int = 4600
     seed: int = 20240607
     batch: int = 160
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 1.6e-3
     warmup_steps: int = 80
     weight_decay: float = 0.1
     partial_share: float = 0.3
     geometry_weight: float = 4.0
-    heads_weight: float = 0.3
+    heads_weight: float = 0.4
     chunk_shots: int = 2000
-    chunks: int = 20
+    chunks: int = 22
     picture_size: int = 72
     input_size: int = 64
 

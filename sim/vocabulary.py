@@ -74,7 +74,7 @@ CATEGORIES: dict[str, Category] = {
         "top",
         ("t-shirt", "tee", "tshirt", "t shirt"),
         (*_PRINTS, "graphic"),
-        sleeves=("short", "short", "short", "long"),
+        sleeves=("short", "short", "short", "short", "long"),
         lengths=("cropped", "regular", "regular", "regular"),
         necks=("crew", "crew", "v-neck"),
     ),
@@ -102,7 +102,7 @@ CATEGORIES: dict[str, Category] = {
     ),
     "polo": Category("top", ("polo", "polo shirt", "polo t-shirt"), (*_SOFT, "camouflage"), _MEN, sleeves=("short",)),
     "kurta": Category(
-        "top", ("kurta", "ethnic kurta", "kurti", "tunic kurta"), _SOFT, sleeves=("long", "long", "short")
+        "top", ("kurta", "ethnic kurta", "kurti", "tunic kurta"), _SOFT, sleeves=("long", "long", "short", "sleeveless")
     ),
     "hoodie": Category(
         "warm",
