@@ -11,29 +11,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from node.rows import Row
-from node.shop_formats import Shape
 
 _ADDRESS = re.compile(r"(?i)\s*(?:https?:)?//\S")
 _NUMBER = re.compile(r"[^\w\s]{0,3}\s*[0-9][0-9., ]*[^\w]{0,3}$")
 # Stray delimiters that a text is believed to hold; a row with more is broken in another way.
 _EXCESS_MAX = 8
 # A column is of a kind when this share of its filled cells is.
-_SHARE = 0.9
+_SHARE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """The kinds of an export's columns, and how to straighten its rows by them."""
+    """The kinds of an export's columns, by their places, and how to straighten rows by them."""
 
     columns: tuple[str, ...]
     addresses: frozenset[int]
     numbers: frozenset[int]
     texts: tuple[int, ...]
-    by_cells: bool
 
     @classmethod
-    def of(cls, columns: tuple[str, ...], shape: Shape, sample: Sequence[Mapping[str, str]]) -> Alignment:
-        """Learn the kinds from a sample of rows. A format that reads rows by their cells needs none."""
+    def of(cls, columns: tuple[str, ...], texts: Sequence[str], sample: Sequence[Mapping[str, str]]) -> Alignment:
+        """Learn the kinds from a sample of rows. `texts` are the columns most likely to hold a stray delimiter."""
         place = {column: at for at, column in enumerate(columns)}
 
         def mostly(pattern: re.Pattern[str], column: str) -> bool:
@@ -42,18 +40,14 @@ class Alignment:
 
         addresses = frozenset(at for column, at in place.items() if mostly(_ADDRESS, column))
         numbers = frozenset(at for column, at in place.items() if mostly(_NUMBER, column)) - addresses
-        texts = [place[column] for column in shape.texts]
-        rest = [at for at in range(len(columns)) if at not in addresses | numbers and at not in texts]
-        return cls(columns, addresses, numbers, (*texts, *rest), shape.format.by_cells)
+        first = [place[column] for column in texts]
+        rest = [at for at in range(len(columns)) if at not in addresses | numbers and at not in first]
+        return cls(columns, addresses, numbers, (*first, *rest))
 
     def straighten(self, row: Row) -> tuple[Mapping[str, str] | None, bool]:
         """The row's cells under the right columns and whether that took a shift; None where no shift fits."""
-        if self.by_cells:
-            return {**row.cells, **{f"#{at}+": cell for at, cell in enumerate(row.surplus)}}, False
-        if not (self.addresses or row.surplus):
-            return row.cells, False
         values = [row.cells.get(column, "") for column in self.columns]
-        if not row.surplus and self._addresses_fit(values):
+        if not row.surplus and (self._addresses_fit(values) or not self._stray_address(values)):
             return row.cells, False
         for candidate in self._candidates([*values, *row.surplus]):
             if self._all_fit(candidate):
@@ -82,11 +76,9 @@ class Alignment:
     def _addresses_fit(self, values: list[str]) -> bool:
         return all(not values[at].strip() or _ADDRESS.match(values[at]) for at in self.addresses)
 
+    def _stray_address(self, values: list[str]) -> bool:
+        return any(_ADDRESS.match(value) for at, value in enumerate(values) if at not in self.addresses)
+
     def _all_fit(self, values: list[str]) -> bool:
-        """Addresses and numbers where they belong, and no address that is a whole cell anywhere else."""
-        others = (value for at, value in enumerate(values) if at not in self.addresses)
-        return (
-            self._addresses_fit(values)
-            and all(not values[at].strip() or _NUMBER.match(values[at].strip()) for at in self.numbers)
-            and not any(_ADDRESS.match(value) for value in others)
-        )
+        numbers_fit = all(not values[at].strip() or _NUMBER.match(values[at].strip()) for at in self.numbers)
+        return numbers_fit and self._addresses_fit(values) and not self._stray_address(values)

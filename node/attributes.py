@@ -66,7 +66,7 @@ _LISTINGS = frozenset(_LISTING_NAMES.split(","))
 def gender_in(text: str) -> str:
     """The gender that a text states ("Apparel for Men", "Adults-Women", "men_socks"), or ""."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text[:_STATEMENT_LETTERS_MAX].replace("'", "").replace("’", ""))
-    found = {_GENDER_OF.get(squash(word), "") for word in re.split(r"[^\w]+|_", spaced)}
+    found = {_GENDER_OF.get(squash(word), "") for word in re.split(r"[^\w]+|_|[0-9]+", spaced)}
     if {"girls", "boys"} <= found:
         return "kids"
     if "kids" in found:
@@ -108,7 +108,10 @@ def _from_code(code: str) -> str:
         if any(len(word) < 3 for word in words):
             return code
         return " ".join(word for word in words if word.lower() not in _GENDER_OF)
-    steps = [step for step in code.lower().split("_") if step and step not in _GENDER_OF and step != "all"]
+    # "girl8y" is a gender with an age.
+    steps = [
+        step for step in code.lower().split("_") if re.sub(r"[0-9]+[ym]?$", "", step) not in {"", "all", *_GENDER_OF}
+    ]
     if not steps:
         return ""
     spoken = [_RUN_TOGETHER.get(step, step) for step in steps]
@@ -120,7 +123,7 @@ def _from_code(code: str) -> str:
 def plain_colour(text: str) -> str:
     """A colour with one capital, so that "BLACK", "black" and " Black" are one."""
     text = clean_text(text).strip(" ,;-/")
-    if text.casefold() in ("unknown", "no colour", "no color", "not applicable"):
+    if text.casefold() in ("unknown", "no colour", "no color", "not applicable") or not re.search(r"[^\W\d_]", text):
         return ""
     text = text.lower() if text.isupper() and len(text) > 2 else text
     return text[:1].upper() + text[1:]

@@ -30,6 +30,8 @@ _NO_TEXT = tuple(
     for opening, closing in (("<!--", "-->"), ("<script", r"</script\s?>"), ("<style", r"</style\s?>"))
 )
 _LINE_END = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+# A line break that somebody's program spelled out: "Country of Origin : China\\nMaterial : 100% cotton".
+_SPELLED_BREAK = re.compile(r"\\r\\n|\\[nrt](?![a-z])")
 _BREAK = re.compile(
     r"(?i)</?(?:p|br|div|li|ul|ol|tr|table|tbody|td|th|h[1-6]|dl|dt|dd|section|article|blockquote|hr)(?:\s[^<>]*)?/?>"
 )
@@ -101,6 +103,8 @@ def _plain_line(text: str) -> str:
         text = _without_code(text)
         text = _BREAK.sub("\n", text)
         text = _TAG.sub("", text)
+    if "\\" in text:
+        text = _SPELLED_BREAK.sub("\n", text)
     if "&" in text:
         text = _ESCAPED_AMPERSANDS.sub("&", text)
         text = _LOOSE_NUMERIC.sub("&", text)

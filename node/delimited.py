@@ -74,7 +74,7 @@ def open_delimited(path: Path, encoding: str) -> Table:
         if len(header) > COLUMNS_MAX:
             raise UserError(f"{path.name} has {len(header)} columns, more than a catalog's {COLUMNS_MAX}.")
     columns = unique_names(header)
-    return Table(columns, lambda: _read_rows(path, encoding, delimiter, columns))
+    return Table(columns, lambda: _read_rows(path, encoding, delimiter, columns), by_place=True)
 
 
 def _read_rows(path: Path, encoding: str, delimiter: str, columns: tuple[str, ...]) -> Iterator[Row]:

@@ -166,8 +166,11 @@ def _elements(text: str, name: str) -> Iterator[object]:
             continue
         try:
             element, at = _DECODER.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
-            raise _broken(text, name, getattr(error, "pos", at)) from None
+        except json.JSONDecodeError as error:
+            unfinished = error.msg.startswith("Unterminated string")
+            raise _broken(text, name, len(text) if unfinished else error.pos) from None
+        except (ValueError, RecursionError):
+            raise _broken(text, name, at) from None
         at = _skip(text, at)
         # Only a document that is the whole file is a wrapper.
         yield from _unwrapped(element) if at == len(text) and not inside_array and not begun else (element,)

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from node import attributes
-from node.addresses import Page, clean_url, read_page
+from node.addresses import NO_PAGE, Page, clean_url, read_page
 from node.cleaning import clean_prose, clean_text, cut_text, first_words, squash
 from node.money import CURRENCIES, currency_in, parse_price
 from node.myntra import Advertisement, read_advertisement, strip_advertisement
 from node.shop_formats import Shape
 from protocol import limits
+from protocol.records import Item
 
 NOTES = (
     "name_cut",
@@ -30,6 +31,8 @@ NOTES = (
     "id_derived",
     "row_realigned",
 )
+# With fewer fields than this an export is a table of pictures and captions, and a picture's number is the item's.
+_TABLE_OF_PICTURES = 4
 # Pictures kept of one product; shops show a dozen views.
 _PICTURES_MAX = 16
 _FILE_NAME = re.compile(r"[^\x00-\x1f<>|*?\"]{1,255}")
@@ -38,19 +41,9 @@ _PICTURE_DIVIDERS = re.compile(r"\n|\||;\s*(?=http|[^;]+\.\w{3,4}(?:;|$))|,\s*(?
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An item before its id is settled. `item` is empty where the shop gives no id."""
+    """An item whose id is not settled: it is empty where the shop gives none, and may have been given before."""
 
-    item: str
-    name: str
-    description: str
-    brand: str
-    category: str
-    colour: str
-    gender: str
-    price_minor: int | None
-    currency: str
-    image_url: str
-    page_url: str
+    item: Item
     pictures: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -62,27 +55,20 @@ def make_draft(cells: Mapping[str, str], shape: Shape, currency: str) -> Draft:
         for name, columns in shape.fields.items()
     }
     notes: list[str] = []
-    page, page_url = _page(said.get("url", []), notes)
-    name = next((clean for value in said.get("name", []) if re.search(r"\w", clean := clean_text(value))), "")
+    page = _page(said.get("url", []), notes)
     advertised = read_advertisement(said["description"][0]) if said.get("description") else Advertisement()
     brand = _first(said, "brand") or clean_text(advertised.brand)
-    texts = [strip_advertisement(text) for text in said.get("description", [])]
-    description = clean_prose("\n".join(dict.fromkeys(texts)), (name, brand)) if texts else ""
-    if not name and description:
-        name = first_words(description)
-        notes.append("name_from_description")
+    name, description = _words(said, brand, notes)
     pictures, image_url = _pictures(said.get("image", []), notes)
-    item = _item_id(_first(said, "item"), page, pictures if len(shape.fields) < 4 else (), notes)
-    if shape.format.picture and item:
-        pictures = (shape.format.picture.format(item=item), *pictures)
+    item_id = _item_id(_first(said, "item"), page, pictures if len(shape.fields) < _TABLE_OF_PICTURES else (), notes)
+    if shape.format.picture and item_id:
+        pictures = (shape.format.picture.format(item=item_id), *pictures)
     price_minor, price_currency = _price(cells, said, shape, (currency, shape.format.currency, page.currency), notes)
     colour = attributes.plain_colour(_first(said, "colour")) or attributes.plain_colour(page.variant.replace("-", " "))
-    return Draft(
-        item=item,
-        name=_cut(name, limits.NAME_BYTES_MAX, "name_cut", notes),
-        description=""
-        if squash(description) == squash(name)
-        else _cut(description, limits.DESCRIPTION_BYTES_MAX, "description_cut", notes),
+    item = Item(
+        item=item_id,
+        name=name,
+        description=description,
         brand=_attribute(brand or attributes.brand_at_start(name, page.brand), notes),
         category=_attribute(_first_leaf([*said.get("category", []), advertised.category]), notes),
         colour=_attribute(colour, notes),
@@ -90,10 +76,23 @@ def make_draft(cells: Mapping[str, str], shape: Shape, currency: str) -> Draft:
         price_minor=price_minor,
         currency=price_currency,
         image_url=image_url,
-        page_url=page_url,
-        pictures=pictures,
-        notes=tuple(dict.fromkeys(notes)),
+        page_url=page.url,
     )
+    return Draft(item, pictures, tuple(dict.fromkeys(notes)))
+
+
+def _words(said: Mapping[str, list[str]], brand: str, notes: list[str]) -> tuple[str, str]:
+    """Name and description within their limits. A description that only repeats the name is none."""
+    name = next((clean for value in said.get("name", []) if re.search(r"\w", clean := clean_text(value))), "")
+    texts = [strip_advertisement(text) for text in said.get("description", [])]
+    description = clean_prose("\n".join(dict.fromkeys(texts)), (name, brand)) if texts else ""
+    if not name and description:
+        name = first_words(description)
+        notes.append("name_from_description")
+    if squash(description) == squash(name):
+        description = ""
+    name = _cut(name, limits.NAME_BYTES_MAX, "name_cut", notes)
+    return name, _cut(description, limits.DESCRIPTION_BYTES_MAX, "description_cut", notes)
 
 
 def _first(said: Mapping[str, list[str]], name: str) -> str:
@@ -115,12 +114,11 @@ def _attribute(text: str, notes: list[str]) -> str:
     return _cut(text, limits.ATTRIBUTE_BYTES_MAX, "attribute_cut", notes)
 
 
-def _page(urls: list[str], notes: list[str]) -> tuple[Page, str]:
-    pages = [read_page(url) for url in urls]
-    page = next((page for page in pages if page.url), None)
+def _page(urls: list[str], notes: list[str]) -> Page:
+    page = next((page for url in urls if (page := read_page(url)).url), None)
     if page is None and urls:
         notes.append("url_dropped")
-    return page or Page(""), page.url if page else ""
+    return page or NO_PAGE
 
 
 def _gender(said: Mapping[str, list[str]], page: Page) -> str:

@@ -3,32 +3,25 @@
 Every data row yields exactly one `Product` or `Rejection`, in order, as it is read: nothing is dropped silently
 and nothing but the ids met so far is held. What the shop does not state stays empty; what could not be kept is a
 note. Only the owner's mistakes raise (`UserError`); no file's content does.
-
-Ids: the shop's own, else the number in the product's address (with the colour, where the address has it), else
-"~" and 16 hexadecimal digits of SHA-256 over what identifies the row. Of rows with one id the first wins; a later
-one of another colour gets the colour added to its id, the same name again is a "duplicate", another name a
-"duplicate_id".
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from node import shop_formats
-from node.addresses import slug
 from node.alignment import Alignment
 from node.cleaning import clean_text, squash
-from node.drafts import Draft, make_draft
+from node.drafts import make_draft
 from node.errors import UserError
+from node.item_ids import ItemIds, Rejected
 from node.money import CURRENCIES
 from node.rows import Row, Table
 from node.shop_formats import FIELDS, Shape
 from node.tables import open_table
-from protocol import limits
 from protocol.limits import RemoteError
 from protocol.records import Item, check_item
 
@@ -67,34 +60,49 @@ class Export:
         self._table = table
         self._shape = shape
         self._currency = currency
-        sample = itertools.islice(table.rows(), _SAMPLE_ROWS)
-        self._alignment = Alignment.of(table.columns, shape, [row.cells for row in sample])
+        self._alignment: Alignment | None = None
+        if table.by_place and not shape.format.by_cells:
+            sample = [row.cells for row in itertools.islice(table.rows(), _SAMPLE_ROWS)]
+            self._alignment = Alignment.of(table.columns, shape.texts, sample)
 
     def __iter__(self) -> Iterator[Product | Rejection]:
-        ids = _Ids()
+        ids = ItemIds()
         for row in self._table.rows():
             yield self._convert(row, ids)
 
-    def _convert(self, row: Row, ids: _Ids) -> Product | Rejection:
+    def _convert(self, row: Row, ids: ItemIds) -> Product | Rejection:
         if row.fault:
             return Rejection(row.number, "malformed_row", f"The row has {row.fault}.")
         if not any(value.strip() for value in row.cells.values()) and not row.surplus:
             return Rejection(row.number, "empty_row", "The row is empty.")
         if all(value.strip() == column for column, value in row.cells.items()):
             return Rejection(row.number, "not_a_product", "The row repeats the header.")
-        cells, moved = self._alignment.straighten(row)
+        cells, moved = self._in_place(row)
         if cells is None:
             return Rejection(row.number, "malformed_row", "The row has more cells than the header.")
         read = self._shape.format.read
         draft = make_draft({**cells, **read(cells)} if read else cells, self._shape, self._currency)
-        if not draft.name and draft.item and ids.knows(draft.item):
-            return Rejection(row.number, "duplicate", f"The row adds no name to item {draft.item}.")
-        if not draft.name:
+        item = draft.item
+        if not item.name and item.item and ids.knows(item.item):
+            return Rejection(row.number, "duplicate", f"The row adds no name to item {item.item}.")
+        if not item.name:
             return Rejection(row.number, "no_name", "The row has neither name nor description.")
-        taken = ids.take(draft)
-        if isinstance(taken, str):
-            return _product(row.number, draft, taken, moved)
-        return Rejection(row.number, *taken)
+        taken = ids.take(item)
+        if isinstance(taken, Rejected):
+            return Rejection(row.number, taken.reason, taken.detail)
+        item = replace(item, item=taken)
+        try:
+            check_item(item)
+        except RemoteError as error:
+            return Rejection(row.number, "malformed_row", f"The row makes no valid item ({error}).")
+        notes = (*draft.notes, "row_realigned") if moved else draft.notes
+        return Product(row.number, item, draft.pictures, notes)
+
+    def _in_place(self, row: Row) -> tuple[Mapping[str, str] | None, bool]:
+        if self._alignment is not None:
+            return self._alignment.straighten(row)
+        surplus = {f"#+{at}": cell for at, cell in enumerate(row.surplus)}
+        return {**row.cells, **surplus}, False
 
 
 def open_export(
@@ -155,64 +163,3 @@ def _not_a_catalog(path: Path, table: Table, format: str | None) -> str:
 def _listed(columns: tuple[str, ...]) -> str:
     shown = ", ".join(clean_text(column)[:40] or "(unnamed)" for column in columns[:_COLUMNS_SHOWN])
     return shown + (f" and {len(columns) - _COLUMNS_SHOWN} more" if len(columns) > _COLUMNS_SHOWN else "")
-
-
-def _product(number: int, draft: Draft, item_id: str, moved: bool) -> Product | Rejection:
-    item = Item(
-        item=item_id,
-        name=draft.name,
-        description=draft.description,
-        brand=draft.brand,
-        category=draft.category,
-        colour=draft.colour,
-        gender=draft.gender,
-        price_minor=draft.price_minor,
-        currency=draft.currency,
-        image_url=draft.image_url,
-        page_url=draft.page_url,
-    )
-    try:
-        check_item(item)
-    except RemoteError as error:
-        return Rejection(number, "malformed_row", f"The row makes no valid item ({error}).")
-    notes = (*draft.notes, "row_realigned") if moved else draft.notes
-    return Product(number, item, draft.pictures, notes)
-
-
-class _Ids:
-    """The ids of an export so far, each with a digest of what it was given to."""
-
-    def __init__(self) -> None:
-        self._given: dict[str, bytes] = {}
-
-    def knows(self, item_id: str) -> bool:
-        return item_id in self._given
-
-    def take(self, draft: Draft) -> str | tuple[str, str]:
-        """The id for a draft, or the reason and detail of its rejection."""
-        item_id = draft.item or _derived_id(draft)
-        if item_id not in self._given:
-            self._given[item_id] = _likeness(draft)
-            return item_id
-        if self._given[item_id] == _likeness(draft):
-            return "duplicate", f"The row repeats item {item_id}."
-        colour = slug(draft.colour)
-        variant = f"{item_id}-{colour}"
-        if not colour or len(variant.encode()) > limits.ITEM_ID_BYTES_MAX:
-            return "duplicate_id", f"Another product has the id {item_id}."
-        if variant not in self._given:
-            self._given[variant] = _likeness(draft)
-            return variant
-        same = self._given[variant] == _likeness(draft)
-        return ("duplicate" if same else "duplicate_id"), f"An earlier row has the id {variant}."
-
-
-def _likeness(draft: Draft) -> bytes:
-    """Rows with one id are one product when they agree in name and colour; prices and listings may differ."""
-    text = f"{squash(draft.name)}\n{squash(draft.colour)}"
-    return hashlib.sha256(text.encode("utf-8", "replace")).digest()[:8]
-
-
-def _derived_id(draft: Draft) -> str:
-    identity = draft.page_url or "|".join((draft.name, draft.brand, draft.colour, draft.description))
-    return "~" + hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:16]

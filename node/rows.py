@@ -26,10 +26,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The columns of an export, and a way to read its rows from the start, as often as one likes."""
+    """The columns of an export, and a way to read its rows from the start, as often as one likes.
+
+    In a table `by_place` cells have no names of their own, so a row can slip.
+    """
 
     columns: tuple[str, ...]
     rows: Callable[[], Iterator[Row]]
+    by_place: bool = False
 
 
 def unique_names(names: list[str]) -> tuple[str, ...]:

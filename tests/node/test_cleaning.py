@@ -25,6 +25,7 @@ LINES = [
     ("IndiWeaves\ufffd Women\ufffds", "IndiWeaves Women's"),
     ("nul\x00 and bell\x07", "nul and bell"),
     ("half a pair \ud83d of surrogates", "half a pair of surrogates"),
+    ("Origin : China\\nMaterial : cotton\\n", "Origin : China. Material : cotton"),
     ("cafÃ© and itâ€™s", "café and it’s"),
     ("Robe à imprimé cœur", "Robe à imprimé cœur"),
     ("क्‍ष", "क्‍ष"),

@@ -123,6 +123,28 @@ def test_a_table_of_pictures_and_captions_is_a_catalog(tmp_path: Path) -> None:
     assert product.notes == ("name_from_description",)
 
 
+def test_only_rows_that_show_it_are_taken_for_slipped(tmp_path: Path) -> None:
+    header = "id,name,image,link,price,currency,note"
+    rows = [f"{n},Tee {n},https://a.example/{n}.jpg,https://a.example/{n},5,EUR," for n in range(12)]
+    rows += [
+        "20,Hat,NA,NA,5,EUR,",
+        "21,Hat, red,https://a.example/1.jpg,https://a.example/1,5,EUR",
+        "22,Cap,1,2,3,4,5,6,7,8",
+    ]
+    *_, unlinked, slipped, broken = open_export(write(tmp_path, "\n".join([header, *rows])))
+    assert isinstance(unlinked, Product) and unlinked.notes == ("url_dropped",)
+    assert isinstance(slipped, Product) and slipped.notes == ("row_realigned",)
+    assert (slipped.item.name, slipped.item.price_minor) == ("Hat, red", 500)
+    assert isinstance(broken, Rejection) and broken.reason == "malformed_row"
+
+
+def test_json_never_slips(tmp_path: Path) -> None:
+    known = [{"id": n, "name": "Tee", "url": f"https://a.example/{n}", "price": 5, "x": ""} for n in range(12)]
+    odd = {"id": 20, "name": "https://a.example/hat", "url": "none", "price": 5}
+    *_, last = open_export(write(tmp_path, json.dumps([*known, odd])), currency="EUR")
+    assert isinstance(last, Product) and last.item.name == "https://a.example/hat" and last.notes == ("url_dropped",)
+
+
 def test_whose_word_counts_for_the_currency(tmp_path: Path) -> None:
     def currency(header: str, row: str, option: str | None = None) -> str:
         return one(tmp_path, header, row, currency=option).item.currency

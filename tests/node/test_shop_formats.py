@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from node.addresses import Page, read_page
+from node.attributes import gender_in, leaf_category, plain_colour
 from node.importers import FORMATS, Product, Rejection, open_export
 from node.shop_formats import find_shape, plain_column
 
@@ -234,6 +236,65 @@ def test_prefixed_pairs_and_colour_variants(tmp_path: Path) -> None:
     item = products_of(write(tmp_path, HEADERS["prefixed"], row))[0].item
     assert (item.item, item.gender, item.colour) == ("0706270009", "men", "Black/PAC-MAN")
     assert item.category == "t-shirts and tanks, short sleeve"
+
+
+@pytest.mark.parametrize(
+    ("category", "leaf", "gender"),
+    [
+        ("men_socks", "socks", "men"),
+        ("MEN_TSHIRTSTANKS_POLO", "t-shirts and tanks, polo", "men"),
+        ("kids_girl8y_dresses", "dresses", "girls"),
+        ("Men-Casual-Trousers", "Casual Trousers", "men"),
+        ("T-Shirts", "T-Shirts", ""),
+        ("Apparel & Accessories > Clothing > Women's Tops", "Women's Tops", "women"),
+        ("Unisex Kids", "Unisex Kids", "kids"),
+        ("Men & Women / Watches", "Watches", "unisex"),
+        ("new in", "", ""),
+        ("2271", "", ""),
+    ],
+)
+def test_categories_and_genders(category: str, leaf: str, gender: str) -> None:
+    assert leaf_category(category) == leaf
+    assert gender_in(category) == gender
+
+
+@pytest.mark.parametrize(
+    ("text", "colour"),
+    [
+        (" Black", "Black"),
+        ("BLEU MARINE", "Bleu marine"),
+        ("khaki", "Khaki"),
+        ("NA", ""),
+        ("16420451", ""),
+        ("Unknown", ""),
+    ],
+)
+def test_colours(text: str, colour: str) -> None:
+    assert plain_colour(text) == colour
+
+
+@pytest.mark.parametrize(
+    ("address", "page"),
+    [
+        (
+            "https://click.linksynergy.com/deeplink?mid=1&murl=https%3A%2F%2Fwww.asos.com%2Fus%2Fasos%2Fa-dress%2Fprd%2F12719118",
+            Page("https://www.asos.com/us/asos/a-dress/prd/12719118", "12719118", "", "asos", "USD"),
+        ),
+        (
+            "https://www.amazon.co.uk/gp/product/B093CCYNJS?tag=x-21&th=1",
+            Page("https://www.amazon.co.uk/gp/product/B093CCYNJS", "B093CCYNJS", currency="GBP"),
+        ),
+        (
+            "https://shop.example/collections/new/products/soft-tee?utm_source=x&variant=7",
+            Page("https://shop.example/collections/new/products/soft-tee?variant=7", "soft-tee"),
+        ),
+        ("//shop.example/a b", Page("https://shop.example/a%20b")),
+        ("javascript:alert(1)", Page("")),
+        ("https://[::1", Page("")),
+    ],
+)
+def test_addresses(address: str, page: Page) -> None:
+    assert read_page(address) == page
 
 
 def test_amazon_with_shifted_rows(tmp_path: Path) -> None:
