@@ -1,0 +1,107 @@
+"""`p2prec demo` from nothing to recommendations: real files, real stores, the embedded encoder, in miniature."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+from node.cli import build_parser, run
+from node.errors import UserError
+from sim.demo import SHOWN, call, claim, run_demo, show_demo
+from sim.personas import PERSONAS
+
+SIZES = (60, 45)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
+    folder = tmp_path_factory.mktemp("demo") / "new"
+    return folder, show_demo(folder, 3, image_size=48, sizes=SIZES).document
+
+
+def test_every_row_is_imported_with_its_picture_and_every_rating_stored(
+    finished: tuple[Path, dict[str, object]],
+) -> None:
+    _, document = finished
+    shops = document["shops"]
+    assert isinstance(shops, list)
+    for shop, items in zip(shops, SIZES, strict=True):
+        catalog, ratings = shop["catalog"], shop["ratings"]
+        assert catalog["rows"] == catalog["imported"] == items
+        assert (catalog["rejected"], catalog["without_image"], catalog["bad_pictures"]) == ({}, 0, [])
+        assert ratings["rows"] == ratings["stored"] > items
+        assert ratings["rejected"] == {}
+
+
+def test_three_people_get_five_reasoned_recommendations_at_each_shop(
+    finished: tuple[Path, dict[str, object]],
+) -> None:
+    _, document = finished
+    people = document["personas"]
+    assert isinstance(people, list)
+    assert {person["name"] for person in people} == set(SHOWN) <= {persona.name for persona in PERSONAS}
+    for person in people:
+        for shop in person["shops"]:
+            assert len(shop["recommended"]) == 5
+            assert all(item["reason"] and item["platform"] == shop["platform"] for item in shop["recommended"])
+            rated = [one["rating"] for one in shop["rated_highest"]]
+            assert rated == sorted(rated, reverse=True) and 1 <= len(rated) <= 3
+            assert not {one["item"] for one in shop["rated_highest"]} & {one["item"] for one in shop["recommended"]}
+
+
+def test_the_document_is_json_and_the_lines_say_it_all(finished: tuple[Path, dict[str, object]]) -> None:
+    folder, document = finished
+    report = show_demo(folder, 3, image_size=48, sizes=SIZES)
+    assert json.loads(json.dumps(document))["seed"] == 3
+    text = "\n".join(report.lines)
+    assert all(persona.bio in text for persona in PERSONAS if persona.name in SHOWN)
+    assert "only its own items" in text
+    assert {"render", "recommend", "Ostrella: import"} <= report.document["seconds"].keys()
+
+
+def test_a_finished_demo_is_reused(finished: tuple[Path, dict[str, object]]) -> None:
+    folder, document = finished
+    again = show_demo(folder, 3, image_size=48, sizes=SIZES).document
+    assert [shop["catalog"]["unchanged"] for shop in again["shops"]] == list(SIZES)
+    assert again["personas"] == document["personas"]
+
+
+def test_an_interrupted_demo_is_completed(finished: tuple[Path, dict[str, object]], tmp_path: Path) -> None:
+    folder, document = finished
+    broken = tmp_path / "broken"
+    claim(broken, json.loads((folder / "demo.json").read_text()))
+    # As if it had died after the first shop's node was made and before its catalog was read.
+    call("init", "--home", str(broken / "ostrella" / "home"), "--platform", "Ostrella", "--encoder", "tiny")
+    completed = show_demo(broken, 3, image_size=48, sizes=SIZES).document
+    for person, expected in zip(completed["personas"], document["personas"], strict=True):  # type: ignore[call-overload]
+        for shop, same in zip(person["shops"], expected["shops"], strict=True):
+            assert [item["item"] for item in shop["recommended"]] == [item["item"] for item in same["recommended"]]
+
+
+def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    assert run(["demo", "--out", str(tmp_path)]) == 2
+    assert "holds something else" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_another_seeds_demo_is_refused(tmp_path: Path) -> None:
+    claim(tmp_path / "demo", {"p2prec_demo": 1, "seed": 1})
+    claim(tmp_path / "demo", {"p2prec_demo": 1, "seed": 1})
+    with pytest.raises(UserError, match="another demo"):
+        claim(tmp_path / "demo", {"p2prec_demo": 1, "seed": 2})
+
+
+def test_wrong_options_are_one_sentence() -> None:
+    with pytest.raises(UserError, match="--out"):
+        run_demo(Namespace(home="here", out=None, seed=0))
+    with pytest.raises(UserError, match="--seed"):
+        run_demo(Namespace(home=None, out=None, seed=-1))
+
+
+def test_the_command_line_knows_the_demo() -> None:
+    options = build_parser().parse_args(["demo", "--seed", "4"])
+    assert (options.function, options.seed, options.out) == ("sim.demo:run_demo", 4, None)
