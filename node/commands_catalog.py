@@ -19,16 +19,19 @@ def run_init(options: Namespace) -> Report:
     """Make a node. The encoder is opened once, so that a wrong name fails here and not at the first import."""
     folder = home_folder(options.home)
     platform = check_new_home(folder, options.platform)
-    encoder = open_encoder(options.encoder)
-    home = create_home(folder, platform, options.encoder, encoder.fingerprint)
+    model, at, file = options.encoder.partition("@")
+    # A checkpoint is found again from wherever the next command is given.
+    name = f"{model}@{Path(file).expanduser().resolve()}" if at else model
+    encoder = open_encoder(name)
+    home = create_home(folder, platform, name, encoder.fingerprint)
     document = {
         "peer_id": home.identity.peer_id,
         "platform": platform,
-        "encoder": options.encoder,
+        "encoder": name,
         "home": str(home.folder),
         "fingerprint": encoder.fingerprint,
     }
-    lines = [f"{platform} is now node {home.identity.peer_id}", f"home {home.folder}, encoder {options.encoder}"]
+    lines = [f"{platform} is now node {home.identity.peer_id}", f"home {home.folder}, encoder {name}"]
     return Report(document, lines)
 
 

@@ -5,6 +5,7 @@ torch is imported only when an encoder is opened; commands that don't encode ans
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -38,7 +39,8 @@ def open_encoder(name: str) -> Encoder:
     from models.clip import Encoder, EncoderError
 
     try:
-        return Encoder.load(name, say=tqdm.write)
+        # stdout belongs to the answer.
+        return Encoder.load(name, say=lambda sentence: tqdm.write(sentence, file=sys.stderr))
     except EncoderError as error:
         raise UserError(str(error)) from error
 

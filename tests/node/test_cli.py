@@ -9,12 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import open_clip
 import pytest
+import torch
 
 from node import cli
 from node.ranking import RESULTS_MAX
 from protocol.identity import Identity
-from tests.node.conftest import COLOURS, Command, write_catalog
+from tests.node.conftest import COLOURS, Command, write_catalog, write_pictures
 
 RESULT_KEYS = {"item", "platform", "publisher", "name", "price", "currency", "score"}
 
@@ -216,3 +218,23 @@ def test_progress_bars_and_json_do_not_mix(shop: Command, tmp_path: Path) -> Non
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, env=environment, check=True)
     assert done.stderr == b""
     assert json.loads(done.stdout)["imported"] == 5
+
+
+@pytest.mark.slow
+def test_a_home_with_a_checkpoint_file_works_from_every_folder(
+    p2prec: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full-size ViT-B-32, randomly initialised: the very path that a real one takes."""
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        state = open_clip.create_model("ViT-B-32").state_dict()
+    torch.save(state, tmp_path / "vit.pt")
+    monkeypatch.chdir(tmp_path)
+    assert p2prec("init", "--platform", "Asolo", "--encoder", "ViT-B-32@vit.pt")["encoder"].endswith("/vit.pt")
+    monkeypatch.chdir("/")
+    pictures = str(write_pictures(tmp_path / "pictures", 4))
+    report = p2prec("catalog", "import", str(write_catalog(tmp_path / "shop.csv", 4)), "--images", pictures)
+    assert (report["imported"], report["without_image"]) == (4, 0)
+    assert len(p2prec("similar", "g0")["items"]) == 3
+    (tmp_path / "vit.pt").unlink()
+    assert "does not exist" in p2prec("search", "x")[1]
