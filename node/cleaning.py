@@ -29,6 +29,7 @@ _NO_TEXT = tuple(
     (re.compile(opening, re.IGNORECASE), re.compile(closing, re.IGNORECASE))
     for opening, closing in (("<!--", "-->"), ("<script", r"</script\s?>"), ("<style", r"</style\s?>"))
 )
+_MARKS = re.compile(r"[^\w]|_")
 _LINE_END = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 # A line break that somebody's program spelled out: "Country of Origin : China\\nMaterial : 100% cotton".
 _SPELLED_BREAK = re.compile(r"\\r\\n|\\[nrt](?![a-z])")
@@ -84,8 +85,9 @@ def first_words(text: str, letters_max: int = 80) -> str:
 
 def squash(text: str) -> str:
     """The letters and digits alone, without case and accents: how column names and brands are compared."""
-    plain = unicodedata.normalize("NFKD", text).casefold()
-    return re.sub(r"[^\w]|_", "", "".join(letter for letter in plain if not unicodedata.combining(letter)))
+    if not text.isascii():
+        text = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return _MARKS.sub("", text.casefold())
 
 
 def _settle(change: Callable[[str], str], text: str) -> str:
