@@ -87,6 +87,8 @@ def _import_lines(document: dict[str, Any]) -> list[str]:
     lines += [f"  rejected {count}: {reason}" for reason, count in document["rejected"].items()]
     lines += [f"  row {one['row']}: {one['reason']}: {one['detail']}" for one in document.get("rejections", [])]
     lines += [f"  note {count}: {note}" for note, count in document["notes"].items()]
+    if "currency_unknown" in document["notes"]:
+        lines.append("  prices without a currency are left out: say which it is with --currency CUR")
     lines += [f"  {sentence}" for sentence in document["bad_pictures"][:10]]
     return lines
 
