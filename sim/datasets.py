@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from node.errors import UserError
 from sim.garments import render
 from sim.personas import PERSONAS, Persona
 from sim.shops import TRADES, Listing, Shop, stock
@@ -111,14 +112,15 @@ def write_demo(
 ) -> Demo:
     """Write the demo's files below `folder`; `progress` hears how many pictures were dealt with.
 
-    What is written already is left alone, file by file and whole or not at all, so that an interrupted run can be
-    repeated. The caller sees to it that one folder is used for one seed, size and image size only.
+    Pictures that are there are left alone, and each is written whole or not at all, so that an interrupted run can be
+    repeated. The caller sees to it that one folder is used for one image size only.
+    Raises: UserError when the folder holds other catalogs, whose pictures would not fit.
     """
     demo = build_demo(seed, sizes)
     for number, shop in enumerate(demo.shops):
         place = folder / shop.trade.platform.lower()
         (place / "images").mkdir(parents=True, exist_ok=True)
-        write_whole(place / "catalog.csv", _table(CATALOG_COLUMNS, (_export_row(one) for one in shop.listings)))
+        _write_once(place / "catalog.csv", _table(CATALOG_COLUMNS, (_export_row(one) for one in shop.listings)))
         write_whole(place / "ratings.csv", _table(RATING_COLUMNS, _rating_rows(demo, number)))
     write_whole(folder / "personas.json", _persona_document(demo.personas))
     _write_pictures(demo, folder, image_size, progress)
@@ -174,6 +176,14 @@ def write_whole(path: Path, text: str) -> None:
     part = path.with_name(f"{path.name}.part")
     part.write_text(text, "utf-8")
     part.replace(path)
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write a text file, or find that it says the same already. Raises: UserError when it says something else."""
+    if not path.is_file():
+        write_whole(path, text)
+    elif path.read_text("utf-8") != text:
+        raise UserError(f"{path} is of another seed, size or version of p2prec; delete {path.parent.parent}")
 
 
 def _write_pictures(demo: Demo, folder: Path, size: int, progress: Callable[[int], object]) -> None:

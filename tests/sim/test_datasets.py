@@ -15,6 +15,7 @@ from models.evaluation import precision_at
 from models.fusion import centre_items
 from models.interactions import History, interactions_of
 from models.popularity import Popularity
+from node.errors import UserError
 from node.importers import Product, open_export
 from node.pictures import PictureFolder
 from sim.datasets import Demo, build_demo, write_demo
@@ -193,6 +194,12 @@ def test_an_interrupted_run_is_completed_and_what_was_there_is_left_alone(tmp_pa
     assert sum(heard) == 21
     assert all(path.stat().st_mtime_ns == when for path, when in early.items())
     assert digest_of(whole) == digest_of(broken)
+
+
+def test_pictures_of_other_garments_are_never_taken_for_these(tmp_path: Path) -> None:
+    write_demo(tmp_path, 1, image_size=32, sizes=SMALL)
+    with pytest.raises(UserError, match="another seed"):
+        write_demo(tmp_path, 2, image_size=32, sizes=SMALL)
 
 
 def digest_of(folder: Path) -> dict[str, str]:
