@@ -132,7 +132,8 @@ class GrowingSet:
         """Wait for the chunks that belong to this step."""
         due = min(len(self._chunks), 1 + step // self._steps_per_chunk)
         while self._taken < due:
-            pixels, shots = self._coming[self._taken].result(), self._chunks[self._taken]
+            # Taken off the list, or the future would keep a second copy of the pictures.
+            pixels, shots = self._coming.pop(0).result(), self._chunks[self._taken]
             self.pixels[len(self.shots) : len(self.shots) + len(shots)] = pixels
             self.shots += shots
             self.codes = np.concatenate([self.codes, encode_attributes(shots)])

@@ -17,6 +17,7 @@ from sim.vocabulary import Garment
 
 _EASE = {"slim": 0.003, "regular": 0.013, "loose": 0.027}
 NECK_TOP = 0.152
+_COLLAR: tuple[Point, ...] = ((-0.043, 0.134), (-0.003, 0.168), (-0.034, 0.198), (-0.066, 0.162))
 _ROLLED = ("shirt", "kurta", "blouse", "dress")
 
 
@@ -99,13 +100,12 @@ def inside_neck(cut: Cut, shape: Trunk) -> list[Piece]:
     """The dark inside of the back, seen through the neck when nobody wears the garment."""
     if cut.worn:
         return []
-    hole = (*ellipse(0.0, NECK_TOP + 0.006, shape.neck + 0.002, 0.014),)
     return [
         Piece(
             ((-shape.neck, NECK_TOP - 0.004), (shape.neck, NECK_TOP - 0.004), (0.0, NECK_TOP + shape.dip + 0.006)),
             "seam",
         ),
-        Piece(hole, "seam", shade=0.9),
+        Piece(ellipse(0.0, NECK_TOP + 0.006, shape.neck + 0.002, 0.014), "seam", shade=0.9),
         Piece(box(-0.009, NECK_TOP - 0.003, 0.009, NECK_TOP + 0.008), (236, 236, 232)),
     ]
 
@@ -150,12 +150,10 @@ def _folded_cuff(cut: Cut) -> list[Piece]:
     return [arm, Piece(((-0.03, 0.415), (-0.012, 0.37), (0.004, 0.378), (-0.014, 0.423)), "fabric", shade=0.85)]
 
 
-def collar(
-    points: tuple[Point, ...] = ((-0.043, 0.134), (-0.003, 0.168), (-0.034, 0.198), (-0.066, 0.162)),
-) -> list[Piece]:
-    """Two collar leaves."""
-    leaves = both(Piece(points, "fabric", shade=0.86, angle=0.5, volume=0.2))
-    return [*leaves, *both(Piece(points[1:], "seam", width=0.0045))]
+def collar() -> list[Piece]:
+    """Two collar leaves with a stitched edge, which is what is left of a collar in a small picture."""
+    leaves = both(Piece(_COLLAR, "fabric", shade=0.86, angle=0.5, volume=0.2))
+    return [*leaves, *both(Piece(_COLLAR[1:], "seam", width=0.0045))]
 
 
 def button_line(y0: float, y1: float, count: int, x: float = 0.0) -> list[Piece]:
