@@ -22,6 +22,20 @@ PRICE_MINOR_MAX = 10**13
 # msgpack nesting accepted from outside; records are flat, so deeper is an attack or a mistake.
 WIRE_DEPTH_MAX = 8
 
+# A frame is read whole before it is parsed. py-libp2p's own readers fail above 6.5 MB; 1 MiB keeps memory small.
+FRAME_BYTES_MAX = 1_048_576
+# What a server fills a page with before it stops: large enough that round trips do not count.
+PAGE_BYTES = 384 * 1024
+# Nodes of one tree request: at most this many hashes come back, 256 KiB.
+TREE_HASHES_MAX = 8192
+# Buckets of one fill request; their `have` digests are at most 128 KiB.
+FILL_BUCKETS_MAX = 128
+# Two halves of 1,280 numbers, the widest CLIP known; a bucket of 128 largest records still fits into a frame.
+VECTOR_BYTES_MAX = 2560
+VECTORS_MAX = 128
+# Heads in one answer; a node that knows more catalogs sends the rest when asked again.
+HEADS_MAX = 1000
+
 Reason = Literal["malformed", "too_big", "bad_signature", "bad_vector", "bad_proof"]
 REASONS: tuple[str, ...] = get_args(Reason)
 

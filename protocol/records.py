@@ -7,6 +7,7 @@ stored, hashed and sent exactly as packed; they are parsed once and never re-enc
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, fields
 
 from protocol import limits, wire
@@ -23,6 +24,8 @@ BYTES_MAX = {
     "image_url": limits.URL_BYTES_MAX,
     "page_url": limits.URL_BYTES_MAX,
 }
+# C0 controls and lone surrogates: neither has a place in a word, and the latter is no UTF-8.
+CONTROL = re.compile("[\x00-\x1f\ud800-\udfff]")
 GENDERS = ("", "women", "men", "unisex", "girls", "boys", "kids")
 
 
@@ -56,9 +59,12 @@ def check_item(item: Item) -> None:
         value = getattr(item, field)
         if not isinstance(value, str):
             raise RemoteError("malformed", f"{field} is not text")
-        if len(value.encode("utf-8", "surrogatepass")) > bytes_max:
+        if not value:
+            continue
+        # UTF-8 takes at most four bytes a letter: most texts need no second look.
+        if len(value) * 4 > bytes_max and len(value.encode("utf-8", "surrogatepass")) > bytes_max:
             raise RemoteError("too_big", f"{field} is over {bytes_max} bytes")
-        if any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in value):
+        if CONTROL.search(value):
             raise RemoteError("malformed", f"{field} holds a control character")
     if not item.item or not item.name:
         raise RemoteError("malformed", "an item needs an id and a name")
@@ -106,9 +112,31 @@ def item_key(item: str) -> bytes:
     return hashlib.sha256(item.encode()).digest()[:16]
 
 
-def record_hash(packed_item: bytes, packed_vector: bytes) -> bytes:
-    """What identifies this state of the item: 32 bytes over the bytes as published, vector hashed first.
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One item as a node keeps it and passes it on: the bytes as published."""
 
-    The vector's hash stands apart so that a changed price need not bring the vector along to be verified.
+    packed: bytes
+    vector: bytes
+
+    @property
+    def vector_hash(self) -> bytes:
+        return vector_hash(self.vector)
+
+
+def vector_hash(packed_vector: bytes) -> bytes:
+    """32 bytes over the packed vector."""
+    return hashlib.sha256(packed_vector).digest()
+
+
+def record_hash_of(packed_item: bytes, hash_of_vector: bytes) -> bytes:
+    """What identifies this state of the item: 32 bytes over the bytes as published.
+
+    The vector enters by its hash, so that a changed price need not bring the vector along to be verified.
     """
-    return hashlib.sha256(b"\x02" + hashlib.sha256(packed_vector).digest() + packed_item).digest()
+    return hashlib.sha256(b"\x02" + hash_of_vector + packed_item).digest()
+
+
+def record_hash(packed_item: bytes, packed_vector: bytes) -> bytes:
+    """`record_hash_of` where the vector is at hand."""
+    return record_hash_of(packed_item, vector_hash(packed_vector))
