@@ -36,7 +36,17 @@ VECTORS_MAX = 128
 # Heads in one answer; a node that knows more catalogs sends the rest when asked again.
 HEADS_MAX = 1000
 
-Reason = Literal["malformed", "too_big", "bad_signature", "bad_vector", "bad_proof"]
+Reason = Literal[
+    "malformed",
+    "too_big",
+    "bad_signature",
+    "bad_vector",
+    "bad_proof",
+    "misdirected",
+    "expired",
+    "replayed",
+    "too_many",
+]
 REASONS: tuple[str, ...] = get_args(Reason)
 
 
