@@ -10,19 +10,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from node.errors import UserError
-from sim.garments import render
+from sim.darkroom import Job, write_pictures
 from sim.personas import PERSONAS, Persona
 from sim.shops import TRADES, Listing, Shop, stock
 from sim.tastes import (
@@ -40,16 +36,12 @@ from sim.tastes import (
 )
 
 IMAGE_SIZE = 160
-#: JPEG quality of the shop's pictures: at 160 pixels about 7 KB each.
-_QUALITY = 88
 #: The first second of the year in which the personas rated, and its length.
 _YEAR_START_S, _YEAR_S = 1_735_689_600, 365 * 86_400
 CATALOG_COLUMNS = (
     "id", "name", "description", "brand", "category", "colour", "gender", "price", "currency", "image", "url",
 )  # fmt: skip
 RATING_COLUMNS = ("user", "item", "rating", "timestamp")
-#: Below this many pictures a second process takes longer to start than it saves.
-_PICTURES_FOR_TWO = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +115,12 @@ def write_demo(
         _write_once(place / "catalog.csv", _table(CATALOG_COLUMNS, (_export_row(one) for one in shop.listings)))
         write_whole(place / "ratings.csv", _table(RATING_COLUMNS, _rating_rows(demo, number)))
     write_whole(folder / "personas.json", _persona_document(demo.personas))
-    _write_pictures(demo, folder, image_size, progress)
+    jobs = [
+        Job(folder / shop.trade.platform.lower() / "images" / listing.picture, listing, image_size)
+        for shop in demo.shops
+        for listing in shop.listings
+    ]
+    write_pictures(jobs, progress)
     return demo
 
 
@@ -186,40 +183,4 @@ def _write_once(path: Path, text: str) -> None:
         raise UserError(f"{path} is of another seed, size or version of p2prec; delete {path.parent.parent}")
 
 
-def _write_pictures(demo: Demo, folder: Path, size: int, progress: Callable[[int], object]) -> None:
-    """Render what is not there yet, in two processes when it is much."""
-    jobs = [
-        (folder / shop.trade.platform.lower() / "images" / listing.picture, listing, size)
-        for shop in demo.shops
-        for listing in shop.listings
-    ]
-    missing = [job for job in jobs if not job[0].is_file()]
-    progress(len(jobs) - len(missing))
-    if len(missing) < _PICTURES_FOR_TWO:
-        for job in missing:
-            progress(_write_picture(job))
-        return
-    # A fresh interpreter: a forked one would inherit torch's threads in the middle of whatever they do.
-    # Ctrl-C is the parent's to hear; the children stop with it, without a traceback of their own.
-    deaf = (signal.SIGINT, signal.SIG_IGN)
-    with ProcessPoolExecutor(2, get_context("spawn"), signal.signal, deaf) as pool:
-        for done in pool.map(_write_picture, missing, chunksize=16):
-            progress(done)
-
-
-def _write_picture(job: tuple[Path, Listing, int]) -> int:
-    """Render and save one picture, whole or not at all. Returns 1, the number of pictures."""
-    path, listing, size = job
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as stream:
-        picture(listing, size).save(stream, "JPEG", quality=_QUALITY)
-    part.replace(path)
-    return 1
-
-
-def picture(listing: Listing, size: int = IMAGE_SIZE) -> Image.Image:
-    """The listing's picture as its shop would take it, `size` pixels wide."""
-    return render(listing.garment, listing.picture_seed, size, wearer=listing.audience)
-
-
-__all__ = ["CATALOG_COLUMNS", "IMAGE_SIZE", "Demo", "build_demo", "features_of", "picture", "write_demo", "write_whole"]
+__all__ = ["CATALOG_COLUMNS", "IMAGE_SIZE", "Demo", "build_demo", "features_of", "write_demo", "write_whole"]

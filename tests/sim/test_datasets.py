@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -194,6 +195,31 @@ def test_an_interrupted_run_is_completed_and_what_was_there_is_left_alone(tmp_pa
     assert sum(heard) == 21
     assert all(path.stat().st_mtime_ns == when for path, when in early.items())
     assert digest_of(whole) == digest_of(broken)
+
+
+def test_two_processes_make_what_one_makes(tmp_path: Path) -> None:
+    """Above 200 pictures a helper takes half; an early stop leaves few enough for one process to finish alone."""
+    heard: list[int] = []
+
+    def stop(pictures: int) -> None:
+        heard.append(pictures)
+        if sum(heard) >= 50:
+            raise KeyboardInterrupt
+
+    sizes = (110, 95)
+    with pytest.raises(KeyboardInterrupt):
+        write_demo(tmp_path / "twice", 2, image_size=16, sizes=sizes, progress=stop)
+    for helper in multiprocessing.active_children():
+        helper.join(5)
+        assert not helper.is_alive()
+    write_demo(tmp_path / "twice", 2, image_size=16, sizes=sizes)
+    heard = []
+    write_demo(tmp_path / "once", 2, image_size=16, sizes=sizes, progress=heard.append)
+    assert sum(heard) == 205
+    unfinished = {name for name in digest_of(tmp_path / "twice") if name.endswith(".part")}
+    assert len(unfinished) <= 1
+    twice = digest_of(tmp_path / "twice")
+    assert digest_of(tmp_path / "once") == {name: twice[name] for name in twice.keys() - unfinished}
 
 
 def test_pictures_of_other_garments_are_never_taken_for_these(tmp_path: Path) -> None:
