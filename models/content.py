@@ -1,8 +1,8 @@
 """Content-based: items like those the user liked, and unlike those disliked.
 
-score(i) = sum over the history of weight(h) * similarity(i, h), with weight = (rating - the user's damped mean),
-scaled to sum to 1 in absolute value. Both signs count: knowing what somebody dislikes is half of knowing them
-(Rocchio 1971, with ratings in place of relevance). Similarity is models.fusion's: centred halves, masked.
+score(i) = sum over the history of weight(h) * similarity(i, h), with weight = (rating - the user's reference), see
+models.reference, scaled to sum to 1 in absolute value. Both signs count: knowing what somebody dislikes is half of
+knowing them (Rocchio 1971, with ratings in place of relevance). Similarity is models.fusion's: centred halves, masked.
 """
 
 from __future__ import annotations
@@ -14,11 +14,8 @@ import numpy as np
 
 from models.fusion import Items, similarity, similarity_sum
 from models.interactions import History, Interactions, Values
-from models.popularity import USER_SHRINK
 from models.recommender import Recommender, Scores, check_sizes
-
-# The middle of the scale -1..10, where nobody has rated anything yet.
-MIDDLE = 4.5
+from models.reference import overall_mean, reference_of
 
 
 class Content(Recommender):
@@ -27,12 +24,12 @@ class Content(Recommender):
     name: ClassVar[str] = "content"
     items: Items
     mean: float
-    """Mean of all ratings; the user's own mean is drawn towards it."""
+    """Everybody's mean; a user of few ratings is judged by it."""
 
     def fit(self, ratings: Interactions, items: Items) -> Self:
         check_sizes(ratings, items)
         self.items = items
-        self.mean = float(ratings.values.mean()) if len(ratings) else MIDDLE
+        self.mean = overall_mean(ratings)
         return self
 
     def scores(self, histories: Sequence[History]) -> Scores:
@@ -48,7 +45,6 @@ class Content(Recommender):
 
     def weights(self, history: History) -> Values:
         """What each rating counts: float32 [ratings], signed, absolute sum 1 (or all 0 when nothing stands out)."""
-        own = (history.values.sum() + USER_SHRINK * self.mean) / (len(history) + USER_SHRINK)
-        centred = history.values - own
+        centred = history.values - reference_of(history.values, self.mean)
         weights: Values = (centred / max(float(np.abs(centred).sum()), 1e-12)).astype(np.float32)
         return weights

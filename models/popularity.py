@@ -1,7 +1,7 @@
 """Popularity: what the users here like, the same for everybody.
 
-score(i) = sum over ratings of i of (rating - the rater's own mean) / (n_i + SHRINK). Centring keeps generous raters
-from deciding; shrinking keeps an item with one enthusiast below one with twenty friends.
+score(i) = sum over ratings of i of (rating - the rater's reference) / (n_i + SHRINK). Centring (models.reference) keeps
+generous raters from deciding; shrinking keeps an item with one enthusiast below one with twenty friends.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import numpy as np
 from models.fusion import Items
 from models.interactions import History, Interactions, Values
 from models.recommender import Recommender, Scores, check_sizes
+from models.reference import user_references
 
-# Pseudo-ratings at the rater's mean. Below 1 a single rating wins the list; above 10 fresh items never rise.
+# Pseudo-ratings at the rater's reference. Below 1 a single rating wins the list; above 10 fresh items never rise.
 SHRINK = 3.0
-# The same for a user's own mean: somebody who rated one thing 9 is not thereby average at 9.
-USER_SHRINK = 5.0
 
 
 class Popularity(Recommender):
@@ -30,7 +29,7 @@ class Popularity(Recommender):
 
     def fit(self, ratings: Interactions, items: Items) -> Self:
         check_sizes(ratings, items)
-        centred = ratings.values - user_means(ratings)[ratings.users]
+        centred = ratings.values - user_references(ratings)[ratings.users]
         total_I = np.bincount(ratings.items, centred, ratings.n_items)
         count_I = np.bincount(ratings.items, minlength=ratings.n_items)
         self.score_I = (total_I / (count_I + SHRINK)).astype(np.float32)
@@ -41,12 +40,3 @@ class Popularity(Recommender):
 
     def contributions(self, history: History, item: int) -> Values:
         return np.zeros(len(history), np.float32)
-
-
-def user_means(ratings: Interactions) -> Values:
-    """Each user's mean rating, drawn towards the mean of all: float32 [users]."""
-    everyone = float(ratings.values.mean()) if len(ratings) else 0.0
-    total_U = np.bincount(ratings.users, ratings.values, ratings.n_users)
-    count_U = np.bincount(ratings.users, minlength=ratings.n_users)
-    means: Values = ((total_U + USER_SHRINK * everyone) / (count_U + USER_SHRINK)).astype(np.float32)
-    return means

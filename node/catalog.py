@@ -1,9 +1,10 @@
 """A shop's export into its own catalog: compare, encode what is new, store batch by batch.
 
-An item is encoded only when what the encoder would read (caption, picture bytes, encoder) differs from last time; a
-new price alone rewrites the record and keeps the vector. Each batch is one transaction, and the batches of a resumed
-import begin where the last committed one ended, so an import that was killed and run again stores the same bytes as
-one that was left in peace.
+A half of an item is encoded only when what the encoder would read of it (caption or picture bytes, and the encoder)
+differs from last time; a new price alone rewrites the record and keeps the vector. Where an import says nothing of
+pictures (neither a folder nor fetching), the pictures known from before stay. Each batch is one transaction, and the
+batches of a resumed import begin where the last committed one ended, so an import that was killed and run again
+stores the same bytes as one that was left in peace.
 """
 
 from __future__ import annotations
@@ -16,20 +17,19 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from models.clip import Encoder
 from node.importers import Product, Rejection
 from node.pictures import PictureCache, PictureFolder
-from node.store import Known, Store, Write
+from node.store import Store, Write
 from protocol.records import Item, pack_item
-from protocol.vectors import pack_vectors
+from protocol.vectors import pack_halves
 
 # One transaction and one look at the encoder: large enough to keep both busy, small enough that a kill loses seconds.
 BATCH_ITEMS = 256
 # Part of every source digest: change how a caption is composed, change this, and items are encoded anew.
-CAPTION_RULE = b"caption-1"
+CAPTION_RULE = b"caption-1 "
 LISTED_MAX = 1000
+DIGEST_BYTES = 32
 
 T = TypeVar("T")
 
@@ -51,14 +51,30 @@ class ImportReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Digests of what the encoder read of each half; `picture` is empty where there was none."""
+
+    text: bytes
+    picture: bytes
+
+    def pack(self) -> bytes:
+        return self.text + self.picture
+
+    @staticmethod
+    def parse(packed: bytes) -> Source:
+        return Source(packed[:DIGEST_BYTES], packed[DIGEST_BYTES:])
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
-    """A product that differs from what is stored. `known` is set where its vector can stay."""
+    """A product that differs from what is stored. A half that need not be encoded again is given as bytes."""
 
     item: Item
     packed: bytes
+    source: Source
     picture: Path | None
-    source: bytes
-    known: Known | None
+    text_half: bytes | None
+    image_half: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +91,17 @@ class PictureSources:
             path = next((found for url in product.pictures if (found := self.cache.find(url))), None)
         return path
 
-    def fetch(self, products: Iterable[Product]) -> None:
-        """Have the pictures of these products brought here, where the owner asked for that."""
-        if self.cache:
-            wanted = (p for p in products if self.folder is None or not self.folder.find(p.pictures, p.item.item))
-            self.cache.fetch(url for product in wanted for url in product.pictures[:1] if "://" in url)
+    def fetch(self, products: Iterable[Product]) -> list[str]:
+        """Bring the pictures of these products here, where the owner asked for that. Returns what could not be had."""
+        if self.cache is None:
+            return []
+        wanted = (p for p in products if self.folder is None or not self.folder.find(p.pictures, p.item.item))
+        return self.cache.fetch([[url for url in p.pictures if "://" in url] for p in wanted])
+
+    @property
+    def silent(self) -> bool:
+        """Whether this import says nothing of pictures."""
+        return self.folder is None and self.cache is None
 
 
 class CatalogImport:
@@ -96,7 +118,7 @@ class CatalogImport:
     def run(self, rows: Iterable[Product | Rejection], advance: Callable[[int], object]) -> ImportReport:
         """Import every row. `advance` hears how many rows were dealt with. Raises: UserError from disk or export."""
         for chunk in _chunks(rows, BATCH_ITEMS):
-            self._pictures.fetch(row for row in chunk if isinstance(row, Product))
+            self._note_pictures(self._pictures.fetch(row for row in chunk if isinstance(row, Product)))
             for row in chunk:
                 self.report.rows += 1
                 if isinstance(row, Rejection):
@@ -114,60 +136,68 @@ class CatalogImport:
         if len(self.report.rejections) < LISTED_MAX:
             self.report.rejections.append(rejection)
 
+    def _note_pictures(self, sentences: Iterable[str]) -> None:
+        self.report.bad_pictures.extend(islice(sentences, LISTED_MAX - len(self.report.bad_pictures)))
+
     def _compare(self, product: Product) -> None:
         """Sort a product into unchanged, new, or changed; what must be written waits in the batch."""
         self.report.notes.update(product.notes)
-        packed = pack_item(product.item)
+        item, packed = product.item, pack_item(product.item)
         picture = self._pictures.find(product)
-        source = self._source(product.item, picture)
-        known = self._store.find_known(self._catalog, product.item.item)
-        same_source = known is not None and known.source == source
-        if known is not None and same_source and known.packed == packed:
-            self.report.unchanged += 1
-            self.report.without_image += not _has_picture(known.vector)
-            return
+        known = self._store.find_known(self._catalog, item.item)
+        before = Source.parse(known.source) if known is not None else None
+        source = Source(self._text_digest(item), _picture_digest(picture) if picture else b"")
+        text_half = image_half = None
+        if known is not None and before is not None and any(known.vector):
+            middle = len(known.vector) // 2
+            if self._pictures.silent:
+                source = Source(source.text, before.picture)
+            text_half = known.vector[middle:] if before.text == source.text else None
+            image_half = known.vector[:middle] if before.picture == source.picture else None
+            if known.packed == packed and text_half is not None and image_half is not None:
+                self.report.unchanged += 1
+                self.report.without_image += not any(image_half)
+                return
         if known is None:
             self.report.imported += 1
         else:
             self.report.replaced += 1
-        self._pending.append(Pending(product.item, packed, picture, source, known if same_source else None))
+        self._pending.append(Pending(item, packed, source, picture, text_half, image_half))
 
-    def _source(self, item: Item, picture: Path | None) -> bytes:
-        """Digest of all that the encoder will read."""
-        digest = hashlib.sha256(CAPTION_RULE + bytes.fromhex(self._encoder.fingerprint))
-        text = caption(item).encode()
-        digest.update(len(text).to_bytes(4, "big") + text)
-        if picture is not None:
-            digest.update(_picture_digest(picture))
-        return digest.digest()
+    def _text_digest(self, item: Item) -> bytes:
+        return hashlib.sha256(CAPTION_RULE + bytes.fromhex(self._encoder.fingerprint) + caption(item).encode()).digest()
 
     def _flush(self) -> None:
-        """Encode the batch where needed and store it in one transaction."""
-        fresh = [pending for pending in self._pending if pending.known is None]
-        vectors = dict(zip((pending.item.item for pending in fresh), self._encode(fresh), strict=True))
+        """Encode what the batch lacks and store it in one transaction."""
+        texts, images = self._encode_texts(), self._encode_images()
         writes = []
         for pending in self._pending:
-            vector = pending.known.vector if pending.known else vectors[pending.item.item]
-            self.report.without_image += not _has_picture(vector)
-            writes.append(Write(pending.item.item, pending.packed, vector, pending.source))
+            image_half = pending.image_half if pending.image_half is not None else images[pending.item.item]
+            text_half = pending.text_half if pending.text_half is not None else texts[pending.item.item]
+            self.report.without_image += not any(image_half)
+            writes.append(Write(pending.item.item, pending.packed, image_half + text_half, pending.source.pack()))
         if writes:
             self._store.write_items(self._catalog, writes)
         self._pending.clear()
 
-    def _encode(self, fresh: list[Pending]) -> list[bytes]:
-        """Packed vectors, in order; a missing or unreadable picture leaves its half empty."""
+    def _encode_texts(self) -> dict[str, bytes]:
+        """The text halves that are not known yet, by item."""
+        fresh = [pending for pending in self._pending if pending.text_half is None]
         if not fresh:
-            return []
-        texts = self._encoder.encode_texts([caption(pending.item) for pending in fresh])
-        self.report.texts_cut += len(texts.cut)
-        images = np.zeros_like(texts.vectors)
-        with_picture = [(row, pending.picture) for row, pending in enumerate(fresh) if pending.picture is not None]
-        if with_picture:
-            encoded = self._encoder.encode_images([picture for _, picture in with_picture])
-            images[[row for row, _ in with_picture]] = encoded.vectors
-            room = LISTED_MAX - len(self.report.bad_pictures)
-            self.report.bad_pictures.extend(islice(encoded.problems.values(), room))
-        return pack_vectors(images, texts.vectors)
+            return {}
+        encoded = self._encoder.encode_texts([caption(pending.item) for pending in fresh])
+        self.report.texts_cut += len(encoded.cut)
+        return dict(zip((pending.item.item for pending in fresh), pack_halves(encoded.vectors), strict=True))
+
+    def _encode_images(self) -> dict[str, bytes]:
+        """The image halves that are not known yet, by item; zeros where there is no picture, or an unreadable one."""
+        halves = {p.item.item: bytes(self._encoder.dim) for p in self._pending if p.image_half is None}
+        fresh = {p.item.item: p.picture for p in self._pending if p.image_half is None and p.picture is not None}
+        if fresh:
+            encoded = self._encoder.encode_images(list(fresh.values()))
+            self._note_pictures(encoded.problems.values())
+            halves |= dict(zip(fresh, pack_halves(encoded.vectors), strict=True))
+        return halves
 
 
 def caption(item: Item) -> str:
@@ -177,10 +207,6 @@ def caption(item: Item) -> str:
         word for word in (item.colour, item.category, item.gender, item.brand) if word and word.casefold() not in said
     ]
     return ". ".join(part for part in (", ".join([item.name, *extra]), item.description) if part)
-
-
-def _has_picture(vector: bytes) -> bool:
-    return any(vector[: len(vector) // 2])
 
 
 def _picture_digest(picture: Path) -> bytes:

@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -67,21 +67,41 @@ class PictureCache:
         path = self._path(url)
         return path if path.is_file() else None
 
-    def fetch(self, urls: Iterable[str]) -> None:
-        """Fetch what is not here yet, several at once. One that can't be had is simply still missing afterwards."""
-        missing = [url for url in dict.fromkeys(urls) if self.find(url) is None]
-        with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:
-            list(pool.map(self._fetch, missing))
+    def fetch(self, wanted: Sequence[Sequence[str]]) -> list[str]:
+        """For each item the first of its addresses that gives a picture, unless one is here already; several at once.
 
-    def _fetch(self, url: str) -> None:
+        Returns a sentence for each item whose picture could not be had. Raises: UserError when the disk is full.
+        """
+        missing = [urls for urls in wanted if urls and not any(self.find(url) for url in urls)]
+        with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:
+            return [sentence for sentence in pool.map(self._fetch_first, missing) if sentence]
+
+    def _fetch_first(self, urls: Sequence[str]) -> str:
+        """Fetch one of them; the last one's fault if there is none to be had."""
+        fault = ""
+        for url in urls:
+            try:
+                picture = read_url(url)
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                fault = f"{url} can't be fetched ({error})"
+                continue
+            self._keep(url, picture)
+            return ""
+        return " ".join(fault.split())
+
+    def _keep(self, url: str, picture: bytes) -> None:
+        """Store it whole or not at all."""
         try:
-            picture = read_url(url)
-        except (OSError, ValueError, http.client.HTTPException):
-            return
-        descriptor, name = tempfile.mkstemp(dir=self._folder)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(picture)
-        Path(name).replace(self._path(url))
+            descriptor, name = tempfile.mkstemp(dir=self._folder)
+            try:
+                with os.fdopen(descriptor, "wb") as stream:
+                    stream.write(picture)
+                Path(name).replace(self._path(url))
+            except OSError:
+                Path(name).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise UserError(f"can't keep pictures in {self._folder}: {error.strerror or error}") from error
 
     def _path(self, url: str) -> Path:
         return self._folder / hashlib.sha256(url.encode()).hexdigest()

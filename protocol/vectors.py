@@ -19,8 +19,16 @@ Vectors = npt.NDArray[np.float32]
 
 def pack_vectors(image_ID: Vectors, text_ID: Vectors) -> list[bytes]:
     """Halves (float32 [items, dim], zero rows where missing) to one bytes object of 2 x dim an item."""
-    both = np.concatenate([_quantise(image_ID), _quantise(text_ID)], axis=1)
-    return [row.tobytes() for row in both]
+    return [image + text for image, text in zip(pack_halves(image_ID), pack_halves(text_ID), strict=True)]
+
+
+def pack_halves(half_ID: Vectors) -> list[bytes]:
+    """One half of each item: dim bytes, zeros where missing. Raises: ValueError for NaN or infinity."""
+    if not np.isfinite(half_ID).all():
+        raise ValueError("a vector holds NaN or infinity")
+    largest_I = np.abs(half_ID).max(axis=1, keepdims=True, initial=0)
+    quantised = np.rint(half_ID * (127 / np.maximum(largest_I, 1e-12))).astype(np.int8)
+    return [row.tobytes() for row in quantised]
 
 
 def parse_vectors(packed: Sequence[bytes], dim: int) -> tuple[Vectors, Vectors]:
@@ -36,11 +44,3 @@ def parse_vectors(packed: Sequence[bytes], dim: int) -> tuple[Vectors, Vectors]:
         raise RemoteError("bad_vector", "an item has neither a picture's nor a text's vector")
     both /= np.maximum(length, 1e-12)[:, :, None]
     return both[:, 0], both[:, 1]
-
-
-def _quantise(half_ID: Vectors) -> npt.NDArray[np.int8]:
-    if not np.isfinite(half_ID).all():
-        raise ValueError("a vector holds NaN or infinity")
-    largest_I = np.abs(half_ID).max(axis=1, keepdims=True, initial=0)
-    quantised: npt.NDArray[np.int8] = np.rint(half_ID * (127 / np.maximum(largest_I, 1e-12))).astype(np.int8)
-    return quantised

@@ -35,3 +35,26 @@ class TestContent(RecommenderTests):
         scores = fitted.scores([history([5, 6], [9, 9])])[0]
         assert np.ptp(scores) > 0
         assert scores[5] > np.median(scores)
+
+    @pytest.mark.parametrize("values", [[9.0], [7.0], [10.0, 10.0, 10.0], [7.0] * 6])
+    def test_a_lone_user_who_only_praises_gets_more_of_the_same(self, values: list[float]) -> None:
+        """Their mean is everybody's mean; it must not cancel them out."""
+        _, items = world()
+        mine = history(list(range(len(values))), values)
+        fitted = Content().fit(table([mine]), items)
+        assert (fitted.weights(mine) > 0).all()
+        rows, scores = fitted.recommend(mine, 1)
+        assert scores[0] > 0
+        assert fitted.contributions(mine, int(rows[0])).max() > 0
+
+    @pytest.mark.parametrize("values", [[-1.0], [0.0, 2.0], [3.0] * 4])
+    def test_a_lone_user_who_only_complains_is_never_shown_likenesses(self, values: list[float]) -> None:
+        _, items = world()
+        mine = history(list(range(len(values))), values)
+        assert (Content().fit(table([mine]), items).weights(mine) < 0).all()
+
+    def test_generous_neighbours_do_not_turn_a_nine_into_a_dislike(self) -> None:
+        _, items = world()
+        modest = history([1], [9])
+        fitted = Content().fit(table([modest, history(list(range(2, 50)), [10.0] * 48)]), items)
+        assert fitted.weights(modest)[0] > 0

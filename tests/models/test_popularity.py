@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from models.interactions import interactions_of
-from models.popularity import SHRINK, USER_SHRINK, Popularity, user_means
+from models.popularity import SHRINK, Popularity
+from models.reference import MIDDLE, OVERALL_SHRINK, USER_SHRINK, user_references
 from tests.models.conformance import RecommenderTests, history, world
 
 
@@ -17,13 +18,22 @@ class TestPopularity(RecommenderTests):
     def test_by_hand(self) -> None:
         _, items = world()
         ratings = interactions_of([history([0, 1], [9, 5]), history([0], [7])], 60)
-        everyone = 7.0
-        first = (14 + USER_SHRINK * everyone) / (2 + USER_SHRINK)
-        assert user_means(ratings) == pytest.approx([first, 7.0])
+        everyone = (21 + OVERALL_SHRINK * MIDDLE) / (3 + OVERALL_SHRINK)
+        references = [
+            (14 + USER_SHRINK * everyone) / (2 + USER_SHRINK),
+            (7 + USER_SHRINK * everyone) / (1 + USER_SHRINK),
+        ]
+        assert user_references(ratings) == pytest.approx(references)
         scores = Popularity().fit(ratings, items).scores([history([], [])])[0]
-        assert scores[0] == pytest.approx(((9 - first) + 0) / (2 + SHRINK))
-        assert scores[1] == pytest.approx((5 - first) / (1 + SHRINK))
+        assert scores[0] == pytest.approx(((9 - references[0]) + (7 - references[1])) / (2 + SHRINK))
+        assert scores[1] == pytest.approx((5 - references[0]) / (1 + SHRINK))
         assert not scores[2:].any()
+
+    def test_what_a_lone_rater_loves_is_popular(self) -> None:
+        _, items = world()
+        scores = Popularity().fit(interactions_of([history([5, 6, 7], [10, 10, 10])], 60), items).score_I
+        assert set(scores.argsort()[-3:].tolist()) == {5, 6, 7}
+        assert scores[5] > 0
 
     def test_twenty_friends_beat_one_enthusiast(self) -> None:
         _, items = world()

@@ -39,35 +39,56 @@ def dump(home: Path) -> list[str]:
 
 
 def test_import_again_and_with_changes(shop: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encoded: list[int] = []
-    original = Encoder.encode_texts
-    monkeypatch.setattr(
-        Encoder, "encode_texts", lambda self, texts, **k: (encoded.append(len(texts)), original(self, texts, **k))[1]
-    )
+    encoded = {"encode_texts": 0, "encode_images": 0}
+    for name in encoded:
+        original = getattr(Encoder, name)
 
-    def encoded_now() -> int:
-        count = sum(n for n in encoded if n > 1)  # the encoder itself tries one text when it opens
-        encoded.clear()
-        return count
+        def counting(self: Encoder, things: Any, name: str = name, original: Any = original) -> Any:
+            encoded[name] += len(things)
+            return original(self, things)
+
+        monkeypatch.setattr(Encoder, name, counting)
+
+    def encoded_now() -> tuple[int, int]:
+        counts = encoded["encode_texts"], encoded["encode_images"]
+        encoded.update(dict.fromkeys(encoded, 0))
+        return counts
 
     catalog = write_catalog(tmp_path / "shop.csv", 300)
     pictures = str(write_pictures(tmp_path / "pictures", 100))
     assert outcome(shop("catalog", "import", str(catalog), "--images", pictures)) == (300, 0, 0, 200)
-    assert encoded_now() == 300
+    assert encoded_now() == (300, 100)
     assert outcome(shop("catalog", "import", str(catalog), "--images", pictures)) == (0, 300, 0, 200)
-    assert encoded_now() == 0
+    assert encoded_now() == (0, 0)
     # A new price rewrites the record and leaves the vector alone.
     write_catalog(catalog, 300, price=lambda i: 10 + i + 5 * (i < 7))
     assert outcome(shop("catalog", "import", str(catalog), "--images", pictures)) == (0, 293, 7, 200)
-    assert encoded_now() == 0
+    assert encoded_now() == (0, 0)
     assert shop("catalog", "show", "g3")["price"] == 18.0
-    # A new picture, or one less, is encoded again.
+    # A new picture, or one less, changes that half and not the text's.
     write_pictures(tmp_path / "pictures", 110)
     (tmp_path / "pictures" / "g0.jpg").unlink()
     assert outcome(shop("catalog", "import", str(catalog), "--images", pictures)) == (0, 289, 11, 191)
-    assert encoded_now() == 11
+    assert encoded_now() == (0, 10)
     assert shop("catalog", "show", "g0")["has_image"] is False
     assert shop("catalog", "show", "g105")["has_image"] is True
+
+
+def test_an_import_that_says_nothing_of_pictures_keeps_them(shop: Command, tmp_path: Path) -> None:
+    catalog = write_catalog(tmp_path / "shop.csv", 8)
+    pictures = str(write_pictures(tmp_path / "pictures", 8))
+    shop("catalog", "import", str(catalog), "--images", pictures)
+    likes = shop("similar", "g0")
+    assert outcome(shop("catalog", "import", str(catalog))) == (0, 8, 0, 0)
+    write_catalog(catalog, 8, price=lambda i: 99)
+    assert outcome(shop("catalog", "import", str(catalog))) == (0, 0, 8, 0)
+    # Another text is encoded again, and the picture still stays.
+    catalog.write_text(catalog.read_text("utf-8").replace("cotton", "fine linen"), "utf-8")
+    assert outcome(shop("catalog", "import", str(catalog))) == (0, 0, 8, 0)
+    assert shop("similar", "g0") != likes
+    write_catalog(catalog, 8)
+    assert outcome(shop("catalog", "import", str(catalog), "--images", pictures)) == (0, 0, 8, 0)
+    assert shop("similar", "g0") == likes
 
 
 def test_an_unreadable_picture_is_reported_and_its_item_kept(shop: Command, tmp_path: Path) -> None:

@@ -93,16 +93,30 @@ def test_fetching_keeps_what_is_a_picture_and_asks_once(
     cache = PictureCache(tmp_path / "pictures")
     names = ["good.jpg", "gone.jpg", "page.jpg", "big.jpg", "away.jpg"]
     urls = [f"{server}/{name}" for name in names]
-    cache.fetch(
-        [*urls, urls[0], "ftp://example/x.jpg", "file:///etc/passwd", "http://[bad", "http://127.0.0.1:1/x.jpg"]
-    )
+    others = ["ftp://example/x.jpg", "file:///etc/passwd", "http://[bad", "http://127.0.0.1:1/x.jpg"]
+    sentences = cache.fetch([*([url] for url in [*urls, *others]), []])
+    assert len(sentences) == 8
+    assert all("can't be fetched" in sentence and "\n" not in sentence for sentence in sentences)
     kept = cache.find(urls[0])
     assert kept is not None
     assert kept.read_bytes() == PNG
     assert [cache.find(url) for url in urls[1:]] == [None] * 4
     assert len(list((tmp_path / "pictures").iterdir())) == 1
-    cache.fetch(urls[:1])
+    assert cache.fetch([urls[:1]]) == []
     assert Shop.asked.count("/good.jpg") == 1
+    # The first address of an item may be dead while the second is not; one that is here spares them all.
+    fresh = PictureCache(tmp_path / "fresh")
+    assert fresh.fetch([[urls[1], urls[0], urls[2]], [urls[2], urls[1]]]) == [
+        f"{urls[1]} can't be fetched (HTTP Error 404: Not Found)"
+    ]
+    assert fresh.find(urls[0]) is not None
+
+
+def test_a_cache_that_can_not_be_written_is_the_owners_matter(server: str, tmp_path: Path) -> None:
+    cache = PictureCache(tmp_path / "pictures")
+    (tmp_path / "pictures").rmdir()
+    with pytest.raises(UserError, match="can't keep pictures"):
+        cache.fetch([[f"{server}/good.jpg"]])
 
 
 def test_why_a_picture_is_not_taken(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
