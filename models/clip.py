@@ -97,7 +97,8 @@ class Encoder:
         self._preprocess = preprocess
         self._tokenizer: Any = tokenizer
         self.dim = int(self._encode_texts([""]).shape[1])
-        self.fingerprint = _digest({**identity, "fusion": FUSION_RULE, "image_weight": image_weight})
+        fusion = {"fusion": FUSION_RULE, "image_weight": image_weight}
+        self.fingerprint = _digest({**identity, **fusion, "precision": "fp32"})
 
     @staticmethod
     def load(name: str, *, say: Say | None = None) -> Encoder:

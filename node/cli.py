@@ -7,7 +7,6 @@ entry-point group `p2prec.commands`, each a function `add(subcommands)`.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
 import os
@@ -21,8 +20,6 @@ from node.errors import UserError
 
 if TYPE_CHECKING:
     from node.report import Report
-
-Subcommands = argparse._SubParsersAction  # the type that add_subparsers() returns; argparse has no public name for it
 
 
 class _Parser(ArgumentParser):
@@ -121,21 +118,38 @@ def run(arguments: Sequence[str]) -> int:
     """Parse, call, print. Returns the exit code."""
     options = build_parser().parse_args(arguments)
     try:
+        check_words(arguments)
         module, _, name = str(options.function).partition(":")
         function: Callable[[Namespace], Report] = getattr(importlib.import_module(module), name)
         report = function(options)
+        return show(report, as_json=options.json)
     except UserError as error:
-        print(f"p2prec: {error}", file=sys.stderr)
+        # One line, whatever a file's name is made of.
+        print(f"p2prec: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("p2prec: interrupted; what was stored stays, run the command again to go on", file=sys.stderr)
         return 130
-    text = json.dumps(report.document, ensure_ascii=False) if options.json else "\n".join(report.lines)
+
+
+def check_words(arguments: Sequence[str]) -> None:
+    """Python lets bytes that are no text through as lone surrogates; nothing further on can use those."""
+    for word in arguments:
+        if any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise UserError(f"{word.encode('utf-8', 'replace').decode()!r} is not UTF-8 text")
+
+
+def show(report: Report, *, as_json: bool) -> int:
+    """Print the answer. Returns its exit code."""
+    text = json.dumps(report.document, ensure_ascii=False) if as_json else "\n".join(report.lines)
     try:
         print(text, flush=True)
     except BrokenPipeError:
         # The reader (head, less) has enough. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise UserError(f"the answer can't be written: {error.strerror}") from error
     return report.exit_code
 
 

@@ -59,7 +59,7 @@ def run_rate(options: Namespace) -> Report:
     """One rating, or a file of them."""
     home = load_home(home_folder(options.home))
     now_ms = time.time_ns() // 1_000_000
-    if bool(options.file) == bool(options.user):
+    if bool(options.file) == (options.user is not None):
         raise UserError("give either USER ITEM VALUE or --file CSV")
     with open_store(home) as store:
         if options.file:

@@ -72,9 +72,12 @@ def create_home(folder: Path, platform: str, encoder: str, fingerprint: str) -> 
         folder.mkdir(parents=True, exist_ok=True)
         seed = _write_key(folder / "key")
         config = Config(platform, encoder, fingerprint)
-        (folder / "config.json").write_text(json.dumps(asdict(config), indent=2, ensure_ascii=False) + "\n", "utf-8")
+        content = json.dumps(asdict(config), indent=2, ensure_ascii=False) + "\n"
+        _write_whole(folder / "config.json", content.encode(), 0o644)
     except OSError as error:
         raise UserError(f"can't make a node in {folder}: {error.strerror or error}") from error
+    if len(seed) != SEED_BYTES:
+        raise UserError(f"{folder / 'key'} is there already, but is no {SEED_BYTES}-byte key; move it away")
     return Home(folder, config, Identity(seed))
 
 
@@ -100,12 +103,24 @@ def load_home(folder: Path) -> Home:
 
 
 def _write_key(path: Path) -> bytes:
-    """Draw a key, never overwriting one; readable by the owner alone from its first byte."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    """Draw a key, never overwriting one; readable by the owner alone from its first byte, whole or not at all."""
+    if path.exists() and path.stat().st_size:
         return path.read_bytes()
     seed = os.urandom(SEED_BYTES)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(seed)
+    _write_whole(path, seed, 0o600)
     return seed
+
+
+def _write_whole(path: Path, content: bytes, mode: int) -> None:
+    """A full disk must not leave half a file that the next attempt takes for a whole one."""
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise

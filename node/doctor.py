@@ -90,6 +90,8 @@ def _attempt(what: str, look: Callable[[], str]) -> Finding:
 
 
 def _store(home: Home) -> str:
+    if not home.database.exists():
+        return "empty; import a catalog with: p2prec catalog import FILE"
     with open_store(home) as store:
         index = home_index(home, store)
         return f"{len(index.stored)} comparable items in {len(index.catalogs)} catalogs, {len(store.ratings())} ratings"

@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models.fusion import Items, centre_items
+from node.errors import UserError
 from node.store import Catalog, Store, StoredItem
+from protocol.limits import RemoteError
 from protocol.vectors import parse_vectors
 
 
@@ -41,11 +43,14 @@ class Index:
 
 
 def load_index(store: Store, fingerprint: str, image_weight: float) -> Index:
-    """Read every item of that fingerprint. Raises: RemoteError if a stored vector is damaged."""
+    """Read every item of that fingerprint. Raises: UserError if something stored is damaged."""
     stored = store.items(fingerprint=fingerprint)
     packed = store.vectors(fingerprint)
     dim = len(packed[0]) // 2 if packed else 1
-    image_ID, text_ID = parse_vectors(packed, dim)
+    try:
+        image_ID, text_ID = parse_vectors(packed, dim)
+    except RemoteError as error:
+        raise UserError(f"a stored vector is damaged ({error}); import the catalog again to mend it") from error
     catalogs = {catalog.catalog: catalog for catalog in store.catalogs()}
     rows = {(catalogs[one.catalog].publisher, one.item.item): row for row, one in enumerate(stored)}
     return Index(stored, centre_items(image_ID, text_ID, image_weight), catalogs, rows)

@@ -118,7 +118,9 @@ def _rating_rows(path: Path) -> Iterator[dict[str, str]]:
     wanted = "a ratings file is CSV with the columns user,item,rating[,timestamp]"
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
+            header = stream.readline()
+            stream.seek(0)
+            reader = csv.DictReader(stream, delimiter=max(",;\t", key=header.count))
             columns = [column.strip().lower() for column in reader.fieldnames or []]
             if not {"user", "item", "rating"} <= set(columns):
                 raise UserError(f"{path} has the columns {', '.join(columns) or 'none'}; {wanted}")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from node.database import Database
+from node.errors import UserError
+from protocol.limits import RemoteError
 from protocol.records import Item, item_key, parse_item, record_hash
 
 
@@ -201,4 +203,7 @@ class Store:
 
 def _stored(row: tuple[object, ...]) -> StoredItem:
     slot, catalog, packed = cast(tuple[int, int, bytes], row)
-    return StoredItem(slot, catalog, parse_item(packed))
+    try:
+        return StoredItem(slot, catalog, parse_item(packed))
+    except RemoteError as error:
+        raise UserError(f"a stored item is damaged ({error}); import the catalog again to mend it") from error

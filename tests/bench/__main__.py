@@ -1,4 +1,4 @@
-"""All speeds and memory, each beside its yardstick in the same run: `python -m tests.bench [NAME...] [--json]`.
+"""All speeds, memory and quality, each beside its yardstick in the same run: `python -m tests.bench [NAME...] [--json]`.
 
 A bench is a module with `run() -> list[Row]`. Machines are noisy: every figure is a median of alternating runs, and
 what counts is the ratio.
@@ -13,7 +13,7 @@ from dataclasses import asdict
 
 from tests.bench.row import Row
 
-BENCHES = ("start", "imports", "ranking_speed")
+BENCHES = ("start", "imports", "ranking_speed", "quality")
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -102,6 +103,8 @@ def test_a_file_of_ratings_is_counted_row_by_row(filled: Command, tmp_path: Path
         "rejected": {"bad rating": 2, "bad timestamp": 1, "bad user": 1, "unknown item": 2},
     }
     assert filled("recommend", "ada")["ratings"] == 1
+    path.write_text("user;item;rating\nada;g7;3\n")
+    assert filled("rate", "--file", str(path))["stored"] == 1
     path.write_text("userId,movieId,rating\n1,2,3\n")
     code, sentence = filled("rate", "--file", str(path))
     assert code == 2
@@ -138,6 +141,9 @@ def test_the_same_id_at_two_shops_must_be_named_in_full(filled: Command) -> None
         (["rate", "ada", "g0"], "USER ITEM VALUE"),
         (["rate"], "either USER ITEM VALUE or --file"),
         (["rate", "a" * 200, "g0", "5"], "can't be a user"),
+        (["rate", "", "g0", "5"], "can't be a user"),
+        (["search", "\udcff\udcfe"], "is not UTF-8"),
+        (["catalog", "show", "\udcff"], "is not UTF-8"),
         (["frobnicate"], "invalid choice"),
         ([], "required: COMMAND"),
     ],
@@ -167,6 +173,56 @@ def test_a_damaged_home_is_named(shop: Command, tmp_path: Path) -> None:
     assert "key" in shop("catalog", "list")[1]
     (home / "config.json").write_text("{")
     assert "is damaged" in shop("catalog", "list")[1]
+
+
+def test_damage_in_the_store_is_named_and_an_import_mends_it(filled: Command, tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "home" / "node.sqlite")
+    for damage, seen_by in (
+        ("UPDATE vector SET packed = zeroblob(1024) WHERE slot = 3", (["search", "x"], ["recommend", "ada"])),
+        ("UPDATE item SET packed = x'c1' WHERE slot = 4", (["search", "x"], ["catalog", "list"])),
+    ):
+        with connection:
+            connection.execute(damage)
+        for arguments in seen_by:
+            code, sentence = filled(*arguments)
+            assert code == 2
+            assert "damaged" in sentence
+            assert "import the catalog again" in sentence
+        assert cli.run(["doctor", "--json"]) == 1
+        assert filled("catalog", "import", str(tmp_path / "shop.csv"))["replaced"] == 1
+        assert len(filled("search", "x", "-k", "40")["items"]) == 40
+    connection.close()
+
+
+def test_a_half_made_home_is_finished_by_the_next_init(p2prec: Command, tmp_path: Path) -> None:
+    """What a full disk leaves: an empty key, no configuration."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "key").write_bytes(b"")
+    assert p2prec("init", "--platform", "Asolo")["platform"] == "Asolo"
+    assert len((home / "key").read_bytes()) == 32
+    assert sorted(path.name for path in home.iterdir()) == ["config.json", "key"]
+
+
+def test_an_answer_that_can_not_be_written_is_one_line(filled: Command, tmp_path: Path) -> None:
+    program = "import sys; from node import cli; sys.exit(cli.run(['catalog', 'list']))"
+    environment = {**os.environ, "P2PREC_HOME": str(tmp_path / "home")}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, env=environment)
+    assert done.returncode == 2
+    assert done.stderr.decode().count("\n") == 1
+    assert "can't be written" in done.stderr.decode()
+
+
+def test_one_rating_is_enough_to_be_understood(filled: Command) -> None:
+    """A newcomer's very first opinion, with nobody else here."""
+    filled("rate", "ada", "g0", "9")
+    best = filled("recommend", "ada")["items"][0]
+    assert best["score"] > 0
+    assert best["name"].startswith("Red dress")
+    assert best["reason"] == "like Red dress no 0 (you rated it 9)"
+    filled("rate", "bob", "g1", "0")
+    assert not filled("recommend", "bob")["items"][0]["reason"].startswith("like ")
 
 
 def test_an_encoder_that_is_no_longer_the_same_is_refused(filled: Command, tmp_path: Path) -> None:
