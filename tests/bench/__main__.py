@@ -1,4 +1,4 @@
-"""All speeds, memory and quality, each beside its yardstick in the same run: `python -m tests.bench [NAME...] [--json]`.
+"""All speeds, memory and quality, each beside its yardstick in one run: `python -m tests.bench [NAME...] [--json]`.
 
 A bench is a module with `run() -> list[Row]`. Machines are noisy: every figure is a median of alternating runs, and
 what counts is the ratio.
