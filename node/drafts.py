@@ -41,11 +41,16 @@ _PICTURE_DIVIDERS = re.compile(r"\n|\||;\s*(?=http|[^;]+\.\w{3,4}(?:;|$))|,\s*(?
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An item whose id is not settled: it is empty where the shop gives none, and may have been given before."""
+    """An item whose id is not settled: it is empty where the shop gives none, and may have been given before.
+
+    `mark` is the first picture's file name, else the price as written, and columns that
+    the format names: what tells rows of the same words apart.
+    """
 
     item: Item
     pictures: tuple[str, ...]
     notes: tuple[str, ...]
+    mark: str = ""
 
 
 def make_draft(cells: Mapping[str, str], shape: Shape, currency: str) -> Draft:
@@ -78,7 +83,13 @@ def make_draft(cells: Mapping[str, str], shape: Shape, currency: str) -> Draft:
         image_url=image_url,
         page_url=page.url,
     )
-    return Draft(item, pictures, tuple(dict.fromkeys(notes)))
+    marks = (_last_step(pictures[0]) if pictures else _first(said, "price"), *said.get("mark", []))
+    return Draft(item, pictures, tuple(dict.fromkeys(notes)), "|".join(marks))
+
+
+def _last_step(picture: str) -> str:
+    """A picture's file name: the servers in front of it change from row to row."""
+    return re.split(r"[?#]", picture, maxsplit=1)[0].rstrip("/").rpartition("/")[2]
 
 
 def _words(said: Mapping[str, list[str]], brand: str, notes: list[str]) -> tuple[str, str]:

@@ -87,7 +87,7 @@ class Export:
             return Rejection(row.number, "duplicate", f"The row adds no name to item {item.item}.")
         if not item.name:
             return Rejection(row.number, "no_name", "The row has neither name nor description.")
-        taken = ids.take(item)
+        taken = ids.take(item, draft.mark)
         if isinstance(taken, Rejected):
             return Rejection(row.number, taken.reason, taken.detail)
         item = replace(item, item=taken)

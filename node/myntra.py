@@ -59,11 +59,12 @@ def read_advertisement(text: str) -> Advertisement:
 def read_myntra_men(cells: Mapping[str, str]) -> dict[str, str]:
     """The scraped men's tables: the description is search-engine text, the colour a part of the name."""
     plain = {squash(column): value.strip() for column, value in cells.items()}
-    text, name = plain.get("descriptioncolor", ""), plain.get("name", "")
+    text = plain.get("descriptioncolor", "")
     said = read_advertisement(text)
+    name = plain.get("name", "") or (text.partition(",  ")[0] if said.steps else "")
     fabric, fit = plain.get("fabric", ""), _MODEL.sub("", plain.get("size", ""))
     sentences = [", ".join(said.steps[1:]) or strip_advertisement(text), f"Fabric: {fabric}" if fabric else "", fit]
-    colour = _COLOUR_IN_NAME.search(name)
+    colour = _COLOUR_IN_NAME.search(_without_brand(name, said.brand))
     return {
         "item": plain.get("productid", ""),
         "name": name,
@@ -76,6 +77,15 @@ def read_myntra_men(cells: Mapping[str, str]) -> dict[str, str]:
         "image": plain.get("image", ""),
         "url": plain.get("producturl", ""),
     }
+
+
+def _without_brand(name: str, brand: str) -> str:
+    """What of a name may hold its colour: "Red Tape Men Blue Shirt" is blue, and "Black coffee" a brand."""
+    if brand and name.casefold().startswith(brand.casefold()):
+        return name[len(brand) :]
+    # Without a brand to cut off, the words after the gender, where Myntra's colour stands.
+    after = re.split(r"\b(?:Men|Women|Boys|Girls|Unisex)\b", name, maxsplit=1)[-1]
+    return after if _COLOUR_IN_NAME.search(after) else name
 
 
 def read_myntra_styles(cells: Mapping[str, str]) -> dict[str, str]:

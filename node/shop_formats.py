@@ -8,7 +8,7 @@ the first that says something. A few exports have to be put in order first; `rea
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
 from node.cleaning import squash
@@ -25,6 +25,8 @@ Cells = Mapping[str, str]
 class Format:
     """How to read one kind of export. Columns are in plain spelling, divided by spaces: "Product_ID" is "productid".
 
+    A table is of the format when it has all of `columns` and at least `least` of `among`: an owner may have dropped
+    a column, and the rest are still this shop's. The field "mark" names columns that tell rows without ids apart.
     `currency` is what the shop's prices are in where nothing else says so; `picture` how it names picture files;
     `by_cells` that rows are read by what cells are and not by where they stand.
     """
@@ -32,10 +34,16 @@ class Format:
     name: str
     columns: str
     fields: Mapping[str, str]
+    among: str = ""
+    least: int = 0
     currency: str = ""
     picture: str = ""
     read: Callable[[Cells], dict[str, str]] | None = None
     by_cells: bool = False
+
+    def fits(self, columns: Set[str]) -> bool:
+        """Whether a table with these plain columns is an export of this format."""
+        return set(self.columns.split()) <= columns and len(columns & set(self.among.split())) >= self.least
 
 
 # What `read` functions call their results.
@@ -64,7 +72,7 @@ _SYNONYMS = {
     "currency": "currency currencycode pricecurrency currencyiso devise wahrung moneda valuta",
     "image": "imageurl imagelink image images mainimage imagesrc imagessrc imgurl img imageurls imagepath picture"
     " pictures photo photos imagefile imagefilename imagename file filename thumbnail variantimage"
-    " additionalimagelink bild",
+    " additionalimagelink bild imagekey",
     "url": "producturl pageurl productlink url link urllink pdpurl permalink landingpageurl weblink href",
 }
 
@@ -73,37 +81,45 @@ GENERIC = Format("generic", "", _SYNONYMS)
 _FORMATS = (
     Format(
         "linkshare",
-        "linkcode advertiser linkname linkid retailprice",
+        "",
         _IN_ORDER,
+        among="linkcode advertiser linkname linkid",
+        least=3,
         currency="USD",
         read=read_linkshare,
         by_cells=True,
     ),
     Format(
         "myntra-json",
-        "productdisplayname brandname articletypetypename basecolour",
+        "productdisplayname",
         _IN_ORDER,
+        among="brandname articletypetypename basecolour mastercategorytypename landingpageurl",
+        least=3,
         currency="INR",
         read=read_myntra_json,
     ),
     Format(
         "myntra-men",
-        "name descriptioncolor fabric size price productid",
+        "descriptioncolor",
         _IN_ORDER,
+        among="serialno name fabric size productid website producturl",
+        least=3,
         currency="INR",
         read=read_myntra_men,
     ),
     Format(
         "myntra-styles",
-        "id gender mastercategory subcategory articletype basecolour productdisplayname",
+        "productdisplayname",
         _IN_ORDER,
+        among="gender mastercategory subcategory articletype basecolour season usage",
+        least=3,
         currency="INR",
         picture="{item}.jpg",
         read=read_myntra_styles,
     ),
     Format(
         "myntra-catalog",
-        "productid productname productbrand gender primarycolor",
+        "",
         {
             "item": "productid",
             "name": "productname",
@@ -112,7 +128,11 @@ _FORMATS = (
             "colour": "primarycolor",
             "gender": "gender",
             "price": "price",
+            "mark": "numimages",
         },
+        among="productid productname productbrand gender primarycolor numimages",
+        # One fewer would be any shop with an id, a name, a brand and a gender, and its prices would become rupees.
+        least=5,
         currency="INR",
     ),
     Format(
@@ -134,7 +154,7 @@ _FORMATS = (
     ),
     Format(
         "asos-fr",
-        "producturl collection designation productcode currentprice",
+        "",
         {
             "item": "productcode",
             "name": "designation",
@@ -146,11 +166,13 @@ _FORMATS = (
             "price": "currentprice",
             "url": "producturl",
         },
+        among="producturl collection designation productcode currentprice",
+        least=4,
         currency="EUR",
     ),
     Format(
         "amazon",
-        "name maincategory subcategory image link discountprice actualprice",
+        "name",
         {
             "name": "name",
             "category": "subcategory maincategory",
@@ -159,10 +181,12 @@ _FORMATS = (
             "image": "image",
             "url": "link",
         },
+        among="maincategory subcategory link noofratings discountprice actualprice",
+        least=4,
     ),
     Format(
         "hm-articles",
-        "articleid prodname producttypename colourgroupname detaildesc",
+        "",
         {
             "item": "articleid",
             "name": "prodname",
@@ -171,7 +195,11 @@ _FORMATS = (
             "colour": "colourgroupname perceivedcolourmastername",
             "gender": "sectionname indexname indexgroupname",
             "price": "price",
+            "mark": "productcode perceivedcolourvaluename graphicalappearancename garmentgroupname",
         },
+        among="articleid prodname producttypename colourgroupname detaildesc garmentgroupname productgroupname"
+        " graphicalappearancename perceivedcolourmastername indexgroupname",
+        least=4,
         picture="{item:0>10}.jpg",
     ),
 )
@@ -208,7 +236,7 @@ def find_shape(columns: tuple[str, ...], wanted: str | None = None) -> Shape | N
     plain = _by_plain_name(columns)
     unprefixed = _by_plain_name(columns, prefix=_common_prefix(columns))
     for candidate in _FORMATS:
-        if wanted in (None, candidate.name) and set(candidate.columns.split()) <= plain.keys():
+        if wanted in (None, candidate.name) and candidate.fits(plain.keys()):
             return _shape(candidate, plain)
     if wanted in (None, PREFIXED.name) and unprefixed != plain and set(PREFIXED.columns.split()) <= unprefixed.keys():
         return _shape(PREFIXED, unprefixed)
@@ -223,7 +251,7 @@ def missing_columns(name: str, columns: tuple[str, ...]) -> list[str]:
     """The columns that a named format needs and the file has not."""
     wanted = next(candidate for candidate in ALL if candidate.name == name)
     prefix = _common_prefix(columns) if wanted is PREFIXED else ""
-    return sorted(set(wanted.columns.split()) - _by_plain_name(columns, prefix).keys())
+    return sorted({*wanted.columns.split(), *wanted.among.split()} - _by_plain_name(columns, prefix).keys())
 
 
 def _shape(candidate: Format, plain: Mapping[str, str]) -> Shape:

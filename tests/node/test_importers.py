@@ -65,7 +65,7 @@ def test_rows_with_one_id(tmp_path: Path) -> None:
 def test_a_derived_id_depends_on_the_row_alone(tmp_path: Path) -> None:
     header = "name,brand,price,currency"
     alone = one(tmp_path, header, "Tee,Acme,5,EUR")
-    among = list(open_export(write(tmp_path, f"{header}\nHat,Acme,5,EUR\nTee,Acme,9,EUR\n")))[1]
+    among = list(open_export(write(tmp_path, f"{header}\nHat,Acme,5,EUR\nTee,Acme,5,EUR\n")))[1]
     assert isinstance(among, Product) and alone.item.item == among.item.item
     assert "id_derived" in alone.notes
 
@@ -301,3 +301,23 @@ def test_any_bytes_are_imported_or_refused(tmp_path: Path, content: bytes, start
         assert str(error).isprintable()
         return
     _check_all(export)
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "kept"),
+    [
+        ("name,price,image,brand", ["Dress,10,a.jpg,Acme", "Dress,12,b.jpg,Acme", "Dress,12,b.jpg,Acme"], "110"),
+        ("name,price,image", ["Dress,10,https://a.example/v1/a.jpg", "Dress,9,https://b.example/a.jpg?w=2"], "10"),
+        ("name,price,brand", ["Dress,10,Acme", "Dress,12,Acme", "Dress,10,Acme"], "110"),
+        ("name,image,url", ["Tee,a.jpg,https://a.example/tee", "Tee,b.jpg,https://a.example/tee"] * 2, "1100"),
+        ("id,name,price,image", ["7,Dress,10,a.jpg", "7,Dress,12,b.jpg"], "10"),
+    ],
+)
+def test_rows_without_ids_are_told_apart_by_picture_or_price(
+    tmp_path: Path, header: str, rows: list[str], kept: str
+) -> None:
+    results = list(open_export(write(tmp_path, "\n".join([header, *rows]))))
+    assert "".join("1" if isinstance(result, Product) else "0" for result in results) == kept
+    ids = [result.item.item for result in results if isinstance(result, Product)]
+    assert len(set(ids)) == len(ids)
+    assert {result.reason for result in results if isinstance(result, Rejection)} <= {"duplicate"}
