@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from models.clip import Encoder
-from node.catalog import caption
+from node.catalog import BATCH_ITEMS, caption
+from node.config import load_home
 from protocol.records import Item
 from tests.node.conftest import Command, write_catalog, write_pictures
 
 # The kills of the ordinary run; P2PREC_KILLS=20 for the long one.
-KILLS = int(os.environ.get("P2PREC_KILLS", "4"))
+KILLS = int(os.environ.get("P2PREC_KILLS", "6"))
 
 
 def outcome(report: dict[str, Any]) -> tuple[int, int, int, int]:
@@ -30,10 +31,10 @@ def outcome(report: dict[str, Any]) -> tuple[int, int, int, int]:
     return report["imported"], report["unchanged"], report["replaced"], report["without_image"]
 
 
-def dump(home: Path) -> list[str]:
+def dump(home: Path) -> str:
     """Every row of every table, in SQLite's own order."""
     connection = sqlite3.connect(home / "node.sqlite")
-    lines = list(connection.iterdump())
+    lines = "\n".join(connection.iterdump())
     connection.close()
     return lines
 
@@ -120,60 +121,67 @@ def test_the_caption_says_each_thing_once() -> None:
     assert caption(Item(item="1", name="Bag")) == "Bag"
 
 
+def start_import(home: Path, catalog: Path, pictures: Path) -> subprocess.Popen[bytes]:
+    """A real process, as the console script would start it."""
+    arguments = ["catalog", "import", str(catalog), "--images", str(pictures), "--home", str(home)]
+    program = "import sys; from node import cli; sys.exit(cli.run(sys.argv[1:]))"
+    return subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.DEVNULL)
+
+
+def items_in(home: Path) -> int:
+    """How many items are committed, seen from outside."""
+    connection = sqlite3.connect(home / "node.sqlite", timeout=30)
+    try:
+        return int(connection.execute("SELECT count(*) FROM item").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0  # not even the tables yet
+    finally:
+        connection.close()
+
+
+def wait_for_progress(process: subprocess.Popen[bytes], home: Path) -> None:
+    """Until the process has committed something or is gone: a poll of another process, not a guess at its speed."""
+    before, deadline = items_in(home), time.monotonic() + 120
+    while process.poll() is None and items_in(home) == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 @pytest.mark.slow
 def test_kills_at_random_moments_lose_and_duplicate_nothing(p2prec: Command, tmp_path: Path) -> None:
     """kill -9 of a real process, again and again; then the store equals an undisturbed one, byte for byte."""
-    catalog = write_catalog(tmp_path / "shop.csv", 1500)
-    pictures = write_pictures(tmp_path / "pictures", 500)
+    # Enough batches that every kill meets an import at work.
+    batches = 3 * KILLS + 2
+    n = BATCH_ITEMS * batches - 100
+    catalog = write_catalog(tmp_path / "shop.csv", n)
+    pictures = write_pictures(tmp_path / "pictures", 600)
     homes = {name: tmp_path / name for name in ("calm", "killed")}
     for home in homes.values():
         p2prec("init", "--platform", "Asolo", "--home", str(home))
-
-    def start(home: Path) -> subprocess.Popen[bytes]:
-        arguments = ["catalog", "import", str(catalog), "--images", str(pictures), "--home", str(home)]
-        program = "import sys; from node import cli; sys.exit(cli.run(sys.argv[1:]))"
-        return subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.DEVNULL)
-
-    def items(home: Path) -> int:
-        connection = sqlite3.connect(home / "node.sqlite", timeout=30)
-        try:
-            return int(connection.execute("SELECT count(*) FROM item").fetchone()[0])
-        except sqlite3.OperationalError:
-            return 0  # not even the tables yet
-        finally:
-            connection.close()
-
-    calm = start(homes["calm"])
-    deadline = time.monotonic() + 240
-    first = None
-    while calm.poll() is None:
-        if first is None and items(homes["calm"]):
-            first = time.monotonic()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)  # a poll of another process, not a wait for a guess
-    assert calm.returncode == 0
-    assert first is not None
-    writing = time.monotonic() - first
+    calm = start_import(homes["calm"], catalog, pictures)
+    wait_for_progress(calm, homes["calm"])
+    first = time.monotonic()
+    assert calm.wait() == 0
+    seconds_a_batch = (time.monotonic() - first) / (batches - 1)
 
     rng = random.Random(7)
     stored = []
     for kill in range(KILLS):
-        process = start(homes["killed"])
-        before = items(homes["killed"])
-        # Wait until this run has done something, then strike within one batch's time; the first ones strike earlier.
-        strike_after = rng.uniform(0, 1.5 * writing / 6)
-        while kill >= 2 and process.poll() is None and items(homes["killed"]) == before:
-            time.sleep(0.005)
-        time.sleep(rng.uniform(0, 4) if kill < 2 else strike_after)
+        process = start_import(homes["killed"], catalog, pictures)
+        # Every third strikes blindly while the program starts; the others within a batch of a commit.
+        if kill % 3:
+            wait_for_progress(process, homes["killed"])
+            time.sleep(rng.uniform(0, seconds_a_batch))
+        else:
+            time.sleep(rng.uniform(0, 5))
         process.send_signal(signal.SIGKILL)
-        process.wait()
-        stored.append(items(homes["killed"]))
-        assert stored[-1] % 256 == 0 or stored[-1] == 1500, "a batch is atomic"
+        assert process.wait() == -signal.SIGKILL, "the kill met an import at work"
+        stored.append(items_in(homes["killed"]))
+        assert stored[-1] % BATCH_ITEMS == 0, "a batch is atomic"
     assert stored == sorted(stored)
-    assert start(homes["killed"]).wait() == 0
+    assert 0 < stored[-1] < n
+    assert start_import(homes["killed"], catalog, pictures).wait() == 0
     # The key is each home's own, and with it the publisher's name; everything else must be equal.
-    names = {p2prec("doctor", "--home", str(h))["findings"][-4]["found"].split()[-1]: h for h in homes.values()}
-    dumps = {h: "\n".join(dump(h)).replace(name, "PUBLISHER") for name, h in names.items()}
-    assert len(names) == 2
-    assert dumps[homes["calm"]] == dumps[homes["killed"]]
-    assert dumps[homes["calm"]].count('INSERT INTO "vector"') == 1500
+    calm_dump, killed_dump = (dump(home).replace(load_home(home).identity.peer_id, "ME") for home in homes.values())
+    assert calm_dump == killed_dump
+    assert calm_dump.count('INSERT INTO "vector"') == n
