@@ -68,7 +68,7 @@ def make_draft(cells: Mapping[str, str], shape: Shape, currency: str) -> Draft:
     item_id = _item_id(_first(said, "item"), page, pictures if len(shape.fields) < _TABLE_OF_PICTURES else (), notes)
     if shape.format.picture and item_id:
         pictures = (shape.format.picture.format(item=item_id), *pictures)
-    price_minor, price_currency = _price(cells, said, shape, (currency, shape.format.currency, page.currency), notes)
+    price_minor, price_currency = _price(cells, said, shape, (currency, page.currency, shape.format.currency), notes)
     colour = attributes.plain_colour(_first(said, "colour")) or attributes.plain_colour(page.variant.replace("-", " "))
     item = Item(
         item=item_id,

@@ -44,11 +44,12 @@ class ItemIds:
         colour = slug(item.colour)
         if item.item:
             plain, likeness = item.item, _likeness(item)
-            others = (f"{plain}-{colour}",) if colour else ()
+            others = [f"{plain}-{colour}"] if colour else []
         else:
             plain, likeness = derived_id(item, mark), _likeness(item, mark)
-            others = (derived_id(replace(item, page_url=""), f"{mark}|{item.page_url}"),) if item.page_url else ()
-        for item_id in (plain, *others):
+            others = [derived_id(replace(item, page_url=""), f"{mark}|{item.page_url}")] if item.page_url else []
+        item_id: str
+        for item_id in [plain, *others]:
             if len(item_id.encode()) > limits.ITEM_ID_BYTES_MAX:
                 break
             given_to = self._given.get(item_id)

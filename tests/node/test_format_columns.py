@@ -9,7 +9,6 @@ import pytest
 from node.shop_formats import find_shape
 from tests.node.test_shop_formats import HEADERS, products_of, write
 
-
 DROPPED = {
     "myntra-catalog": "Product_ID Product_Name Product_Brand Gender Primary_Color Num_Images Description",
     "myntra-men": "NAME FABRIC SIZE CATEGORY WEBSITE",
