@@ -204,7 +204,7 @@ _FORMATS = (
     ),
 )
 # "HnM_Name, HnM_Price (£), HnM_URL_Link": one shop's columns in a table made to compare shops.
-PREFIXED = Format("prefixed", "name price urllink", _SYNONYMS)
+PREFIXED = Format("prefixed", "X_Name X_Price X_URL_Link", _SYNONYMS)
 
 ALL = (*_FORMATS, PREFIXED, GENERIC)
 
@@ -234,12 +234,12 @@ def plain_column(name: str) -> str:
 def find_shape(columns: tuple[str, ...], wanted: str | None = None) -> Shape | None:
     """The format that these columns are, or None. `wanted` is a format's name to try alone."""
     plain = _by_plain_name(columns)
-    unprefixed = _by_plain_name(columns, prefix=_common_prefix(columns))
+    prefixes = shop_prefixes(columns)
     for candidate in _FORMATS:
         if wanted in (None, candidate.name) and candidate.fits(plain.keys()):
             return _shape(candidate, plain)
-    if wanted in (None, PREFIXED.name) and unprefixed != plain and set(PREFIXED.columns.split()) <= unprefixed.keys():
-        return _shape(PREFIXED, unprefixed)
+    if wanted in (None, PREFIXED.name) and len(prefixes) == 1:
+        return _shape(PREFIXED, _by_plain_name(columns, *prefixes))
     if wanted in (None, GENERIC.name):
         shape = _shape(GENERIC, plain)
         if wanted or (_is_catalog(shape.fields) and not is_behaviour(columns)):
@@ -250,8 +250,7 @@ def find_shape(columns: tuple[str, ...], wanted: str | None = None) -> Shape | N
 def missing_columns(name: str, columns: tuple[str, ...]) -> list[str]:
     """The columns that a named format needs and the file has not."""
     wanted = next(candidate for candidate in ALL if candidate.name == name)
-    prefix = _common_prefix(columns) if wanted is PREFIXED else ""
-    return sorted({*wanted.columns.split(), *wanted.among.split()} - _by_plain_name(columns, prefix).keys())
+    return sorted({*wanted.columns.split(), *wanted.among.split()} - _by_plain_name(columns).keys())
 
 
 def _shape(candidate: Format, plain: Mapping[str, str]) -> Shape:
@@ -283,18 +282,29 @@ def is_behaviour(columns: tuple[str, ...]) -> bool:
 
 
 def _by_plain_name(columns: Iterable[str], prefix: str = "") -> dict[str, str]:
+    """The columns by plain spelling; those with the prefix come before others of the same spelling."""
     plain: dict[str, str] = {}
-    for column in columns:
+    for column in sorted(columns, key=lambda column: not column.startswith(prefix)):
         plain.setdefault(plain_column(column.removeprefix(prefix)), column)
     return plain
 
 
-def _common_prefix(columns: tuple[str, ...]) -> str:
-    """The shop's name that every column starts with, up to its underscore."""
-    named = [column for column in columns if not column.startswith("#")]
-    prefix, mark, _ = named[0].partition("_") if named else ("", "", "")
-    whole = prefix + mark
-    return whole if mark and len(named) > 2 and all(column.startswith(whole) for column in named) else ""
+def shop_prefixes(columns: tuple[str, ...]) -> list[str]:
+    """What stands before "Name" in columns such as "HnM_Name", where "HnM_Price" or "HnM_URL_Link" stands beside it.
+
+    A table made to compare shops may have several, and columns of its own beside them.
+    """
+    known = {word for words in _SYNONYMS.values() for word in words.split()}
+    prefixes = []
+    for column in columns:
+        found = re.fullmatch(r"(?i)(.*[^\W_][_ ]+)name", column)
+        # "Product_Name" and "brand name" are ordinary columns.
+        if found is None or plain_column(column) in known:
+            continue
+        others = {plain_column(other.removeprefix(found[1])) for other in columns if other.startswith(found[1])}
+        if others & {"price", "urllink"}:
+            prefixes.append(found[1])
+    return prefixes
 
 
 def _is_catalog(fields: Mapping[str, tuple[str, ...]]) -> bool:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from node.errors import UserError
+from node.importers import Product, open_export
 from node.shop_formats import find_shape
 from tests.node.test_shop_formats import HEADERS, products_of, write
 
@@ -50,3 +52,46 @@ def test_myntra_men_colours_are_not_taken_from_the_brand(tmp_path: Path, name: s
     text = f"{name},  {brand}, Shirts, Topwear, Apparel for Men, Buy {name} Online in India" if brand else ""
     row = f'1,2,{name},shirts,"{text}",Cotton,a.jpg,M,839,7,Myntra,'
     assert products_of(write(tmp_path, HEADERS["myntra-men"], row))[0].item.colour == colour
+
+
+ASOS = "https://www.asos.com/bershka/bershka-socks/prd/12871408"
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("Unnamed: 0,ASOS_Name,ASOS_Price (£),ASOS_URL_Link", f"0,Bershka socks,7.99,{ASOS}"),
+        ("rank,ASOS_Name,ASOS_Price (£),ASOS_URL_Link,stock", f"1,Bershka socks,7.99,{ASOS},12"),
+        ("ASOS Name,ASOS Price (£),ASOS URL Link", f"Bershka socks,7.99,{ASOS}"),
+        ("ASOS_Name,ASOS_Price (£)", "Bershka socks,7.99"),
+        ("ASOS_Name,ASOS_URL_Link", f"Bershka socks,{ASOS}"),
+        ("price,ASOS_Name,ASOS_Price (£)", "1,Bershka socks,7.99"),
+    ],
+)
+def test_one_shops_columns_beside_others(tmp_path: Path, header: str, row: str) -> None:
+    path = write(tmp_path, header, row)
+    assert open_export(path).format == "prefixed"
+    item = products_of(path)[0].item
+    assert item.name == "Bershka socks"
+    assert "Price" not in header or (item.price_minor, item.currency) == (799, "GBP")
+    assert "URL" not in header or item.item == "12871408"
+
+
+def test_a_table_of_two_shops_is_refused_until_one_is_chosen(tmp_path: Path) -> None:
+    row = f"Bershka socks,7.99,{ASOS},Socks,2.99,https://www2.hm.com/en_gb/productpage.0706270009.html"
+    header = "ASOS_Name,ASOS_Price (£),ASOS_URL_Link,HnM_Name,HnM_Price (£),HnM_URL_Link"
+    path = write(tmp_path, header, row)
+    for name in (None, "prefixed"):
+        with pytest.raises(UserError, match="two shops, ASOS and HnM") as refused:
+            open_export(path, format=name)
+        assert '--map "name=ASOS_Name" --map "price=ASOS_Price (£)" --map "url=ASOS_URL_Link"' in str(refused.value)
+    mapping = {"name": "HnM_Name", "price": "HnM_Price (£)", "url": "HnM_URL_Link"}
+    (result,) = open_export(path, mapping=mapping)
+    assert isinstance(result, Product)
+    assert (result.item.name, result.item.price_minor, result.item.item) == ("Socks", 299, "0706270009")
+
+
+def test_ordinary_columns_that_end_in_name_are_no_shops(tmp_path: Path) -> None:
+    for header in ("Product_Name,Product_Price,SKU", "item name,item price,brand name", "title,brand_name,brand_price"):
+        shape = find_shape(tuple(header.split(",")))
+        assert shape is not None and shape.format.name == "generic"
