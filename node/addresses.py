@@ -102,6 +102,9 @@ def _target(url: str) -> str:
         except ValueError:
             return url
         inner = next((asked[name] for name in _TARGET_PARAMETERS if re.match(r"https?://", asked.get(name, ""))), None)
+        if inner is None and parts.path.startswith("/sspa/click") and asked.get("url", "").startswith("/"):
+            # Amazon's sponsored links lead to another page of the same shop.
+            inner = f"{parts.scheme}://{parts.netloc}{asked['url']}"
         if inner is None:
             return url
         url = inner

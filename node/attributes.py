@@ -53,6 +53,13 @@ _RUN_TOGETHER = {
     "swimweear": "swimwear",
     "takecare": "take care",
 }
+# Names such as "blackleather" and "comboj" are the shop's codes, and no colours.
+_COLOUR_WORDS = (
+    "beige black blue bronze brown burgundy camel charcoal copper coral cream gold green grey ivory khaki lilac maroon"
+    " mint multi mustard navy nude olive orange peach pink purple red rust sage silver stone tan taupe teal turquoise"
+    " white yellow"
+)
+_COLOURS = frozenset(_COLOUR_WORDS.split())
 # A gender column holds a word or a path; a longer text is about something else.
 _STATEMENT_LETTERS_MAX = 300
 # Where a shop hung an item in its window, which is no kind of thing.
@@ -89,6 +96,9 @@ def gender_of_path(url: str) -> str:
 def leaf_category(text: str) -> str:
     """The last step of a category path in human words, without gender and without shop-window listings."""
     text = clean_text(text).strip("[]\"'")
+    if re.match(r"(?i)(?:https?:)?//|www\.", text):
+        # A row that slipped has a picture's address here.
+        return ""
     for separator in (">", " / ", "|", "»", "::"):
         if separator in text:
             steps = [step.strip() for step in text.split(separator) if step.strip(" -")]
@@ -129,6 +139,12 @@ def plain_colour(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def colour_of_picture(picture: str, item: str) -> str:
+    """The colour in a picture's name as ASOS gives it ("10026444-1-black.jpg" of item 10026444), where it is a word."""
+    found = re.fullmatch(r"([0-9]{4,12})-[0-9]{1,2}-([a-z]+)(?:\.\w{3,4})?", picture)
+    return found[2].capitalize() if found and found[1] == item and found[2] in _COLOURS else ""
+
+
 def brand_at_start(name: str, brand_slug: str) -> str:
     """The words at the start of a name that an address spells as the brand: "jack-jones" in "Jack & Jones tee"."""
     if not brand_slug:
@@ -136,6 +152,8 @@ def brand_at_start(name: str, brand_slug: str) -> str:
     words = name.split(" ")
     for count in range(1, min(len(words), 8) + 1):
         start = " ".join(words[:count])
-        if squash(start) == squash(brand_slug) or slug(start) == brand_slug:
+        spelled = slug(start)
+        # ASOS's own lines: "ASOS DESIGN Petite" is "asos-petite" in an address.
+        if brand_slug in (spelled, spelled.replace("asos-design-", "asos-")) or squash(start) == squash(brand_slug):
             return start.rstrip(" ,-")
     return ""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from node.errors import UserError
-from node.rows import COLUMNS_MAX, ODD_BYTES, Row, Table, unique_names
+from node.rows import COLUMNS_MAX, ODD_BYTES, Row, Table, shown_name, unique_names
 
 _DELIMITERS = (",", ";", "\t", "|")
 # Letters of one cell, and of one line: HTML descriptions with embedded pictures reach hundreds of kilobytes.
@@ -70,9 +70,9 @@ def open_delimited(path: Path, encoding: str) -> Table:
         lines = _Lines(file)
         delimiter, header = _read_header(lines)
         if not header:
-            raise UserError(f"{path.name} is empty: export the catalog again, with a header line.")
+            raise UserError(f"{shown_name(path)} is empty: export the catalog again, with a header line.")
         if len(header) > COLUMNS_MAX:
-            raise UserError(f"{path.name} has {len(header)} columns, more than a catalog's {COLUMNS_MAX}.")
+            raise UserError(f"{shown_name(path)} has {len(header)} columns, more than a catalog's {COLUMNS_MAX}.")
     columns = unique_names(header)
     return Table(columns, lambda: _read_rows(path, encoding, delimiter, columns), by_place=True)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
 from node.errors import UserError
-from node.rows import COLUMNS_MAX, ODD_BYTES, Row, Table
+from node.rows import COLUMNS_MAX, ODD_BYTES, Row, Table, printable, shown_name
 
 # The text of a JSON file is held whole; beyond this the owner is asked for JSON Lines, which is not.
 _JSON_BYTES_MAX = 512 << 20
@@ -55,12 +56,12 @@ def open_json(path: Path, encoding: str) -> Table:
         return _with_columns(lambda: _number(_read_lines(path, encoding)))
     if path.stat().st_size > _JSON_BYTES_MAX:
         raise UserError(
-            f"{path.name} is over {_JSON_BYTES_MAX >> 20} MiB: export it as JSON Lines, one product a line."
+            f"{shown_name(path)} is over {_JSON_BYTES_MAX >> 20} MiB: export it as JSON Lines, one product a line."
         )
     text = path.read_text(encoding=encoding, errors=ODD_BYTES)
-    for _ in _elements(text, path.name):
+    for _ in _elements(text, shown_name(path)):
         pass
-    return _with_columns(lambda: _number(_as_cells(element) for element in _elements(text, path.name)))
+    return _with_columns(lambda: _number(_as_cells(element) for element in _elements(text, shown_name(path))))
 
 
 def open_folder(path: Path) -> Table:
@@ -68,8 +69,12 @@ def open_folder(path: Path) -> Table:
     files = sorted((file for file in path.iterdir() if file.suffix.lower() == ".json"), key=_by_number)
     if not files:
         others = sorted(file.name for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-        hint = f"name the file, for example {path.name}/{others[0]}" if others else "name the file of the export"
-        raise UserError(f"{path.name} is a folder without product JSON: {hint}.")
+        hint = (
+            f"name the file, for example {shown_name(path)}/{printable(others[0])}"
+            if others
+            else "name the file of the export"
+        )
+        raise UserError(f"{shown_name(path)} is a folder without product JSON: {hint}.")
     return _with_columns(lambda: _number(itertools.chain.from_iterable(_read_file(file) for file in files)))
 
 
@@ -79,14 +84,14 @@ def open_parquet(path: Path) -> Table:
         import pyarrow as arrow
         import pyarrow.parquet as parquet
     except ImportError:
-        raise UserError(f'Reading {path.name} needs pyarrow: pip install "p2prec[parquet]".') from None
+        raise UserError(f'Reading {shown_name(path)} needs pyarrow: pip install "p2prec[parquet]".') from None
     try:
         with parquet.ParquetFile(path) as file:
             names = tuple(str(name) for name in file.schema_arrow.names)
     except (arrow.ArrowException, OSError):
-        raise UserError(f"{path.name} is a damaged Parquet file: export it again.") from None
+        raise UserError(f"{shown_name(path)} is a damaged Parquet file: export it again.") from None
     if len(names) > COLUMNS_MAX:
-        raise UserError(f"{path.name} has {len(names)} columns, more than a catalog's {COLUMNS_MAX}.")
+        raise UserError(f"{shown_name(path)} has {len(names)} columns, more than a catalog's {COLUMNS_MAX}.")
 
     def rows() -> Iterator[dict[str, str] | str]:
         try:
@@ -94,7 +99,7 @@ def open_parquet(path: Path) -> Table:
                 for batch in file.iter_batches(batch_size=_PARQUET_BATCH_ROWS):
                     yield from (_as_cells(element) for element in batch.to_pylist())
         except (arrow.ArrowException, OSError):
-            raise UserError(f"{path.name} is a damaged Parquet file: export it again.") from None
+            raise UserError(f"{shown_name(path)} is a damaged Parquet file: export it again.") from None
 
     return _with_columns(lambda: _number(rows()), names)
 
@@ -141,10 +146,10 @@ def _read_lines(path: Path, encoding: str) -> Iterator[dict[str, str] | str]:
 def _read_file(path: Path) -> Iterator[dict[str, str] | str]:
     try:
         if path.stat().st_size > _JSON_BYTES_MAX:
-            yield f"{path.name} is too big"
+            yield f"{shown_name(path)} is too big"
             return
         text = path.read_text(encoding="utf-8-sig", errors=ODD_BYTES)
-        elements = list(_elements(text, path.name))
+        elements = list(_elements(text, shown_name(path)))
     except (UserError, OSError) as error:
         yield str(error)
         return
@@ -202,7 +207,11 @@ def _skip(text: str, at: int) -> int:
 
 def _unwrapped(document: object) -> list[object]:
     """{"products": [{...}, ...]} is a list of products; an object without such a list is a product itself."""
-    if not isinstance(document, dict) or len(document) > _WRAPPER_FIELDS_MAX or _NAMES & document.keys():
+    if not isinstance(document, dict) or _NAMES & document.keys():
+        return [document]
+    if all(re.search("[0-9]", key) and isinstance(value, dict) and value for key, value in document.items()):
+        return _keyed_by_id(document)
+    if len(document) > _WRAPPER_FIELDS_MAX:
         return [document]
     for value in document.values():
         inner = value.values() if isinstance(value, dict) and len(document) == 1 else ()
@@ -210,6 +219,14 @@ def _unwrapped(document: object) -> list[object]:
             if isinstance(candidate, list) and candidate and all(isinstance(one, dict) for one in candidate):
                 return candidate
     return [document]
+
+
+def _keyed_by_id(document: dict[str, dict[str, object]]) -> list[object]:
+    """{"B093CCYNJS": {...}, ...}: a key is the id where products have none, unless it only counts them."""
+    counted = list(document) in ([str(at) for at in range(len(document))], [str(at + 1) for at in range(len(document))])
+    if counted or any(re.search("(?i)id$|sku|asin|code|handle", name) for one in document.values() for name in one):
+        return list(document.values())
+    return [{"id": key, **product} for key, product in document.items()]
 
 
 def _out_of_envelope(element: object) -> object:

@@ -19,18 +19,6 @@ from node.shop_formats import Shape
 from protocol import limits
 from protocol.records import Item
 
-NOTES = (
-    "name_cut",
-    "name_from_description",
-    "description_cut",
-    "attribute_cut",
-    "price_unknown",
-    "currency_unknown",
-    "url_dropped",
-    "image_dropped",
-    "id_derived",
-    "row_realigned",
-)
 # With fewer fields than this an export is a table of pictures and captions, and a picture's number is the item's.
 _TABLE_OF_PICTURES = 4
 # Pictures kept of one product; shops show a dozen views.
@@ -70,6 +58,8 @@ def make_draft(cells: Mapping[str, str], shape: Shape, currency: str) -> Draft:
         pictures = (shape.format.picture.format(item=item_id), *pictures)
     price_minor, price_currency = _price(cells, said, shape, (currency, page.currency, shape.format.currency), notes)
     colour = attributes.plain_colour(_first(said, "colour")) or attributes.plain_colour(page.variant.replace("-", " "))
+    if not colour and pictures:
+        colour = attributes.colour_of_picture(_last_step(pictures[0]), page.item)
     item = Item(
         item=item_id,
         name=name,

@@ -19,7 +19,7 @@ from node.drafts import make_draft
 from node.errors import UserError
 from node.item_ids import ItemIds, Rejected
 from node.money import CURRENCIES
-from node.rows import Row, Table
+from node.rows import Row, Table, shown_name
 from node.shop_formats import FIELDS, Shape
 from node.tables import open_table
 from protocol.limits import RemoteError
@@ -151,18 +151,19 @@ def _read_mapping(columns: tuple[str, ...], mapping: Mapping[str, str]) -> dict[
 
 
 def _not_a_catalog(path: Path, table: Table, format: str | None) -> str:
+    name = shown_name(path)
     found = f"the columns are {_listed(table.columns)}" if table.columns else "it holds no products"
     prefixes = shop_formats.shop_prefixes(table.columns)
     if len(prefixes) > 1 and format in (None, shop_formats.PREFIXED.name):
         first, second = (clean_text(prefix).rstrip("_ ") for prefix in prefixes[:2])
         one = " ".join(f'--map "{field}={column}"' for field, column in _columns_of(prefixes[0], table.columns))
-        return f"{path.name} holds the products of two shops, {first} and {second}: import one at a time, {one}."
+        return f"{name} holds the products of two shops, {first} and {second}: import one at a time, {one}."
     if format is not None:
         missing = ", ".join(shop_formats.missing_columns(format, table.columns))
-        return f"{path.name} is not {format}, which has {missing}: {found}."
+        return f"{name} is not {format}, which has {missing}: {found}."
     if shop_formats.is_behaviour(table.columns):
-        return f"{path.name} holds what people did, not a catalog: {found}."
-    return f"{path.name} is not recognised as a catalog: {found}; if it is one, say --map name=COLUMN --map id=COLUMN."
+        return f"{name} holds what people did, not a catalog: {found}."
+    return f"{name} is not recognised as a catalog: {found}; if it is one, say --map name=COLUMN --map id=COLUMN."
 
 
 def _columns_of(prefix: str, columns: tuple[str, ...]) -> list[tuple[str, str]]:

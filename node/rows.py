@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 # More columns than any export has; beyond it a file is a matrix, not a catalog.
 COLUMNS_MAX = 1_000
@@ -34,6 +35,16 @@ class Table:
     columns: tuple[str, ...]
     rows: Callable[[], Iterator[Row]]
     by_place: bool = False
+
+
+def shown_name(path: Path) -> str:
+    """A file's name for a sentence: never empty, where the path is "." or "/", and always one line."""
+    return printable(path.name or str(path))
+
+
+def printable(text: str) -> str:
+    """One line, whatever the text holds: a file's name may have a line break in it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def unique_names(names: list[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from node.delimited import open_delimited
 from node.documents import open_folder, open_json, open_parquet
 from node.errors import UserError
-from node.rows import Table
+from node.rows import Table, printable, shown_name
 
 _SAMPLE_BYTES = 64 << 10
 _FOREIGN = (
@@ -48,18 +48,20 @@ def open_table(path: Path) -> Table:
     try:
         if path.is_dir():
             return open_folder(path)
+        if path.exists() and not path.is_file():
+            raise UserError(f"{shown_name(path)} is neither a file nor a folder: save the export as a file first.")
         with path.open("rb") as file:
             sample = file.read(_SAMPLE_BYTES)
         if sample.startswith(b"PAR1"):
             return open_parquet(path)
-        encoding = _encoding(path.name, sample)
+        encoding = _encoding(shown_name(path), sample)
         if _first_mark(sample, encoding) in ("{", "["):
             return open_json(path, encoding)
         return open_delimited(path, encoding)
     except FileNotFoundError:
-        raise UserError(f"There is no file {path}: check the name.") from None
+        raise UserError(f"There is no file {printable(str(path))}: check the name.") from None
     except OSError as error:
-        raise UserError(f"{path.name} cannot be read: {error.strerror or error}.") from None
+        raise UserError(f"{shown_name(path)} cannot be read: {error.strerror or error}.") from None
 
 
 def _encoding(name: str, sample: bytes) -> str:

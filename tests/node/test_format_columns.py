@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from node.addresses import read_page
+from node.attributes import brand_at_start, colour_of_picture
 from node.errors import UserError
 from node.importers import Product, open_export
 from node.shop_formats import find_shape
@@ -95,3 +98,73 @@ def test_ordinary_columns_that_end_in_name_are_no_shops(tmp_path: Path) -> None:
     for header in ("Product_Name,Product_Price,SKU", "item name,item price,brand name", "title,brand_name,brand_price"):
         shape = find_shape(tuple(header.split(",")))
         assert shape is not None and shape.format.name == "generic"
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ('{"0": {"name": "Tee", "price": 5, "brand": "A"}, "1": {"name": "Hat", "price": 6, "brand": "A"}}', None),
+        ('{"B1": {"name": "Tee", "price": 5, "brand": "A"}, "B7": {"name": "Hat", "price": 6}}', ["B1", "B7"]),
+        ('{"B1": {"sku": "x", "name": "Tee", "price": 5}, "B7": {"sku": "y", "name": "Hat"}}', ["x", "y"]),
+    ],
+)
+def test_json_keyed_by_id(tmp_path: Path, text: str, ids: list[str] | None) -> None:
+    products = products_of(write(tmp_path, text))
+    assert [product.item.name for product in products] == ["Tee", "Hat"]
+    found = [product.item.item for product in products]
+    assert found == ids if ids else all(one.startswith("~") for one in found)
+
+
+def test_a_sponsored_amazon_link_leads_to_its_product() -> None:
+    link = (
+        "https://www.amazon.in/sspa/click?ie=UTF8&spc=MTo&url=%2FSome-Watch%2Fdp%2FB07ABCDEF1%2Fref%3Dsr_1_1%3Fqid%3D1"
+    )
+    page = read_page(link)
+    assert (page.item, page.url, page.currency) == (
+        "B07ABCDEF1",
+        "https://www.amazon.in/Some-Watch/dp/B07ABCDEF1",
+        "INR",
+    )
+
+
+def test_a_pictures_address_is_no_category(tmp_path: Path) -> None:
+    picture = "https://m.media-amazon.com/images/I/71eU.jpg"
+    row = f"Watch,stores,{picture},https://www.amazon.in/W/dp/B0B6P922CB,4.2,587,899,999,"
+    assert "media" not in products_of(write(tmp_path, HEADERS["amazon"], row))[0].item.category
+
+
+@pytest.mark.parametrize(
+    ("name", "brand"),
+    [
+        ("ASOS DESIGN Petite cami dress", "asos-petite"),
+        ("ASOS DESIGN Curve top", "asos-curve"),
+        ("ASOS EDITION x", "monki"),
+    ],
+)
+def test_asos_own_lines_are_brands(name: str, brand: str) -> None:
+    assert brand_at_start(name, brand) == (" ".join(name.split(" ")[:3]) if brand != "monki" else "")
+
+
+@pytest.mark.parametrize(
+    ("word", "colour"), [("black", "Black"), ("multi", "Multi"), ("comboj", ""), ("blackleather", "")]
+)
+def test_a_pictures_name_may_say_the_colour(word: str, colour: str) -> None:
+    assert colour_of_picture(f"10026444-1-{word}.jpg", "10026444") == colour
+    assert colour_of_picture(f"10026444-1-{word}.jpg", "7") == ""
+
+
+def test_refusals_name_the_path_on_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "two\nlines.csv").write_text("date,rain\n1,2\n")
+    for path, words in (
+        (".", "^. is a folder without product JSON: name the file, for example ./two.lines.csv"),
+        ("", "^. is a folder"),
+        ("pipe", "pipe is neither a file nor a folder"),
+        ("/dev/null", "null is neither"),
+        ("two\nlines.csv", "two.lines.csv is not recognised"),
+        ("no\nfile.csv", "no file no.file.csv"),
+    ):
+        with pytest.raises(UserError, match=words) as refused:
+            open_export(Path(path))
+        assert str(refused.value).isprintable()

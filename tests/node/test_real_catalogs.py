@@ -86,6 +86,7 @@ CATALOGS = [
         "category": "Apparel & Accessories", "page_url": "https://www.storets.com/products/hazel-asymmetric-crop-shirt"}),
     Catalog("seed/items_rows_5973_6071.csv", "generic", 49, {}, 1, {
         "item": "7934191", "price_minor": 199900, "currency": "INR", "brand": "Speedo", "gender": "unisex"}),
+    Catalog("seed/items_visible_in_notebooks.csv", "generic", 91, {}, 79, {"price_minor": None, "brand": ""}),
 ]  # fmt: skip
 NO_CATALOGS = {
     "movielens_small/ratings.csv": "what people did",
@@ -164,6 +165,35 @@ def _write_part(source: Path, path: Path, part: Callable[[list[object]], list[ob
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter=delimiter).writerows([header, *chosen])  # type: ignore[list-item]
     return len(chosen)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "column", "duplicates"),
+    [
+        # Ten Amazon items are one product in two sizes: same name, same picture.
+        ("amazon_in_womens/amazon_in_womens.csv", "link", 68),
+        ("hm_2018/articles.csv", "article_id", 87),
+    ],
+)
+def test_without_ids_few_products_are_lost(file: str, column: str, duplicates: int, tmp_path: Path) -> None:
+    with (DATA / file).open(encoding="utf-8-sig", newline="") as source:
+        header, *rows = csv.reader(source)
+    at = header.index(column)
+    with (tmp_path / "export").open("w", encoding="utf-8", newline="") as target:
+        csv.writer(target).writerows([*row[:at], *row[at + 1 :]] for row in [header, *rows])
+    results = list(open_export(tmp_path / "export"))
+    rejected = [result.reason for result in results if isinstance(result, Rejection)]
+    assert len(results) == len(rows) and rejected == ["duplicate"] * duplicates
+
+
+@pytest.mark.slow
+def test_myntra_men_colours_are_in_the_name_after_the_brand() -> None:
+    for product in open_export(DATA / "myntra_men/men-casual-shirts.csv"):
+        assert isinstance(product, Product)
+        item = product.item
+        words = item.name[len(item.brand) :] if item.name.casefold().startswith(item.brand.casefold()) else item.name
+        assert item.colour.casefold() in words.casefold()
 
 
 @pytest.mark.parametrize(("file", "word"), NO_CATALOGS.items())
