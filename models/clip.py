@@ -96,7 +96,7 @@ class Encoder:
         self._model = model.eval()
         self._preprocess = preprocess
         self._tokenizer: Any = tokenizer
-        self.dim = int(self._encode_texts([""]).shape[1])
+        self.dim = int(self._encode_tokens(tokenizer([""])).shape[1])
         fusion = {"fusion": FUSION_RULE, "image_weight": image_weight}
         self.fingerprint = _digest({**identity, **fusion, "precision": "fp32"})
 
@@ -150,9 +150,13 @@ class Encoder:
     def encode_texts(self, texts: Sequence[str], *, progress: bool = False) -> Encoded:
         """Encode texts; what does not fit the context is cut at its end and listed in `cut`."""
         vectors = np.zeros((len(texts), self.dim), np.float32)
+        cut: list[int] = []
         for start, batch in _batches(texts, "texts", progress):
-            vectors[start : start + len(batch)] = self._encode_texts(list(batch))
-        return Encoded(vectors, {}, tuple(i for i, text in enumerate(texts) if self._is_cut(text)))
+            tokens = self._tokenizer(list(batch))
+            vectors[start : start + len(batch)] = self._encode_tokens(tokens)
+            full = (tokens[:, -1] != 0).nonzero().flatten().tolist()
+            cut += [start + place for place in full if self._is_cut(batch[place])]
+        return Encoded(vectors, {}, tuple(cut))
 
     def _prepare(self, picture: Picture) -> torch.Tensor | str:
         """Pixels ready for the model, or a sentence that says why there are none."""
@@ -168,15 +172,14 @@ class Encoder:
         return _unit(self._model.encode_image(pixels))
 
     @torch.inference_mode()
-    def _encode_texts(self, texts: list[str]) -> Vectors:
-        return _unit(self._model.encode_text(self._tokenizer(texts)))
+    def _encode_tokens(self, tokens: torch.Tensor) -> Vectors:
+        return _unit(self._model.encode_text(tokens))
 
     def _is_cut(self, text: str) -> bool:
-        """True when tokens were lost. Simple tokenizers add two marks; others are asked for the full length."""
+        """Whether a text that fills the context also goes beyond it. Not asked of others: counting costs time."""
         if isinstance(self._tokenizer, open_clip.SimpleTokenizer):
-            # A token is at least one byte, so short texts need no counting.
-            limit = self._tokenizer.context_length - 2
-            return len(text.encode()) > limit and bool(len(self._tokenizer.encode(text)) > limit)
+            # The two marks at start and end take part in the length.
+            return bool(len(self._tokenizer.encode(text)) > self._tokenizer.context_length - 2)
         inner = getattr(self._tokenizer, "tokenizer", None)
         return bool(inner is not None and len(inner(text)["input_ids"]) > self._tokenizer.context_length)
 
@@ -343,6 +346,3 @@ def _one_sentence(file: Path, wanted: str) -> Iterator[None]:
         raise EncoderError(
             f"checkpoint {file} can't be loaded as {wanted}: it is damaged, or for another architecture"
         ) from error
-
-
-__all__ = ["Encoded", "Encoder", "EncoderError", "Picture", "Vectors", "open_untrained", "simple_bpe_ranks"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -219,6 +220,10 @@ def _picture_digest(picture: Path) -> bytes:
 
 
 def _chunks(rows: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Rows in lists of `size`; the next is read while this one is encoded, which leaves Python idle."""
     iterator = iter(rows)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
+    with ThreadPoolExecutor(1) as pool:
+        upcoming = pool.submit(lambda: list(islice(iterator, size)))
+        while chunk := upcoming.result():
+            upcoming = pool.submit(lambda: list(islice(iterator, size)))
+            yield chunk

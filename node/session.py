@@ -5,6 +5,7 @@ torch is imported only when an encoder is opened; commands that don't encode ans
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,9 @@ def open_store(home: Home) -> Iterator[Store]:
 
 def open_encoder(name: str) -> Encoder:
     """The encoder of that name. Raises: UserError."""
+    # Idle OpenMP threads spin by default and take the cores that pictures are read on, or that another process needs:
+    # encoding was ten times slower beside one busy process. libgomp reads this once, when torch is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from models.clip import Encoder, EncoderError
 
     try:

@@ -13,11 +13,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from models.clip import Encoder
 from node.catalog import BATCH_ITEMS, CatalogImport, PictureSources, caption
 from node.database import Database
 from node.importers import Product, open_export
 from node.pictures import PictureFolder
+from node.session import open_encoder
 from node.store import Store
 from tests.bench.row import Row, alternate, seconds_of
 
@@ -50,7 +50,7 @@ def speed(folder: Path, *, with_pictures: bool) -> list[Row]:
     if not (folder / "demo").exists():
         write_demo(folder / "demo", seed=1)
     shop = next(path.parent for path in sorted((folder / "demo").rglob("catalog.csv")))
-    encoder = Encoder.load("tiny")
+    encoder = open_encoder("tiny")
     pictures = PictureFolder(shop / "images")
     products = [row for row in open_export(shop / "catalog.csv") if isinstance(row, Product)]
     texts = [caption(product.item) for product in products]
