@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
 from protocol import limits
+from protocol.records import CONTROL
 
 # Where affiliate networks keep the address that they lead to: Rakuten LinkShare, CJ, Awin, ShareASale, Skimlinks.
 _TARGET_PARAMETERS = ("murl", "u", "ued", "url", "urllink", "dest", "destination", "redirect", "p")
@@ -61,7 +62,7 @@ def clean_url(text: str) -> str:
         text = "https://" + text
     if not re.match(r"(?i)https?://[^/?#\s]*\w", text):
         return ""
-    if any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in text):
+    if CONTROL.search(text):
         return ""
     text = re.sub(r"\s", "%20", text)
     return text if len(text.encode()) <= limits.URL_BYTES_MAX and _split(text) is not None else ""

@@ -48,7 +48,8 @@ _LOST_APOSTROPHE = re.compile("(?<=[^\\W\\d_])\ufffd(?=(?:s|t|re|ll|ve|d|m)\\b)"
 
 def clean_text(text: str) -> str:
     """One line of plain text, or "" where the cell says nothing."""
-    text = _settle(_plain_line, text[:CELL_LETTERS_MAX])
+    if not _is_plain(text):
+        text = _settle(_plain_line, text[:CELL_LETTERS_MAX])
     return "" if text.casefold() in _NOTHING else text
 
 
@@ -98,6 +99,18 @@ def _settle(change: Callable[[str], str], text: str) -> str:
             break
         text = changed
     return text
+
+
+def _is_plain(text: str) -> bool:
+    """Whether cleaning would find nothing to do: most cells, and looking is ten times quicker than trying."""
+    return (
+        text.isascii()
+        and text.isprintable()
+        and "  " not in text
+        and not any(mark in text for mark in "<&\\")
+        and len(text) <= CELL_LETTERS_MAX
+        and text.strip() == text
+    )
 
 
 def _plain_line(text: str) -> str:

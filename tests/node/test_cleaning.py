@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.cleaning import clean_prose, clean_text, cut_text, first_words, squash
+from node.cleaning import _is_plain, _plain_line, _settle, clean_prose, clean_text, cut_text, first_words, squash
 
 LINES = [
     ("  Blue\u00a0 Shirt \t\n", "Blue Shirt"),
@@ -131,3 +131,9 @@ def test_cleaning_is_idempotent_and_leaves_one_plain_line(raw: str) -> None:
 def test_a_cut_always_fits(raw: str, bytes_max: int) -> None:
     text = clean_text(raw)
     assert len(cut_text(text, bytes_max).encode()) <= bytes_max
+
+
+@given(st.text("ab <&\\\t\n;é\u200b", max_size=12))
+def test_text_that_looks_plain_needs_no_cleaning(text: str) -> None:
+    if _is_plain(text):
+        assert _settle(_plain_line, text) == text
