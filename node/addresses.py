@@ -95,7 +95,7 @@ def _split(text: str) -> SplitResult | None:
 def _target(url: str) -> str:
     """The address inside a tracking link, or the address itself. Links are nested at most twice in practice."""
     for _ in range(2):
-        parts = _split(url)
+        parts = _split(url) if "?" in url else None
         if parts is None:
             return url
         try:

@@ -7,6 +7,7 @@ Spanish and Italian shops are known.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from node.addresses import slug
@@ -70,6 +71,8 @@ _LISTING_NAMES = (
 _LISTINGS = frozenset(_LISTING_NAMES.split(","))
 
 
+# Columns of prices, genders and categories say the same few things over and over.
+@lru_cache(maxsize=512)
 def gender_in(text: str) -> str:
     """The gender that a text states ("Apparel for Men", "Adults-Women", "men_socks"), or ""."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text[:_STATEMENT_LETTERS_MAX].replace("'", "").replace("’", ""))
@@ -93,6 +96,7 @@ def gender_of_path(url: str) -> str:
     return next((_GENDER_OF[step.lower()] for step in steps if step.lower() in _GENDER_OF), "")
 
 
+@lru_cache(maxsize=512)
 def leaf_category(text: str) -> str:
     """The last step of a category path in human words, without gender and without shop-window listings."""
     text = clean_text(text).strip("[]\"'")

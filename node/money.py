@@ -12,6 +12,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 
 from protocol import limits
 
@@ -119,6 +120,8 @@ def decimals(currency: str) -> int:
     return 3 if currency in _THREE_DECIMALS else 2
 
 
+# Columns of prices, genders and categories say the same few things over and over.
+@lru_cache(maxsize=512)
 def parse_price(cell: str, hint: str = "") -> Price | None:
     """The price that a cell states, or None where it states none, or none that is certain.
 
@@ -145,6 +148,7 @@ def parse_price(cell: str, hint: str = "") -> Price | None:
     return min(prices, key=lambda price: price.minor)
 
 
+@lru_cache(maxsize=512)
 def currency_in(text: str) -> str:
     """The currency that a column's name mentions ("Price (£)", "price_inr"), or "" where none."""
     for word in re.split(r"[^A-Za-z]+", text):
