@@ -21,7 +21,7 @@ from node.session import open_encoder
 from node.store import Store
 from tests.bench.row import Row, alternate, seconds_of
 
-RUNS = 3
+RUNS = 5
 STYLES = 22_180
 MEMORY_MB_MAX = 1500
 # Run in a process of its own, whose peak is its own.
