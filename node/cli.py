@@ -124,8 +124,9 @@ def run(arguments: Sequence[str]) -> int:
         report = function(options)
         return show(report, as_json=options.json)
     except UserError as error:
-        # One line, whatever a file's name is made of.
-        print(f"p2prec: {' '.join(str(error).split())}", file=sys.stderr)
+        # One line, whatever a file's or column's name is made of.
+        sentence = "".join(letter if letter.isprintable() else " " for letter in str(error))
+        print(f"p2prec: {sentence}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("p2prec: interrupted; what was stored stays, run the command again to go on", file=sys.stderr)

@@ -19,7 +19,7 @@ from node.drafts import make_draft
 from node.errors import UserError
 from node.item_ids import ItemIds, Rejected
 from node.money import CURRENCIES
-from node.rows import Row, Table, shown_name
+from node.rows import Row, Table, printable, shown_name
 from node.shop_formats import FIELDS, Shape
 from node.tables import open_table
 from protocol.limits import RemoteError
@@ -175,5 +175,5 @@ def _columns_of(prefix: str, columns: tuple[str, ...]) -> list[tuple[str, str]]:
 
 
 def _listed(columns: tuple[str, ...]) -> str:
-    shown = ", ".join(clean_text(column)[:40] or "(unnamed)" for column in columns[:_COLUMNS_SHOWN])
+    shown = ", ".join(printable(clean_text(column)[:40]) or "(unnamed)" for column in columns[:_COLUMNS_SHOWN])
     return shown + (f" and {len(columns) - _COLUMNS_SHOWN} more" if len(columns) > _COLUMNS_SHOWN else "")

@@ -1,1 +1,1 @@
-"""Rendered shops, personas and the experiments run on them. Nobody imports this package but the command line's own demo."""
+"""Rendered shops, personas, and the experiments run on them. Nobody imports this package; its commands join by plugin."""

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from node.errors import UserError
@@ -293,6 +293,7 @@ def test_any_json_gives_one_result_for_each_product(tmp_path: Path, products: li
 @given(
     st.binary(max_size=200), st.sampled_from([b"", b"id,name,price\n", b'[{"name": "Tee", "price": 5}, ', b'{"name":'])
 )
+@example(b"\xdc\x8f", b"")
 def test_any_bytes_are_imported_or_refused(tmp_path: Path, content: bytes, start: bytes) -> None:
     path = tmp_path / "export"
     path.write_bytes(start + content)
