@@ -1,1 +1,1 @@
-"""Rendered shops, personas, and the experiments run on them. Nobody imports this package; its commands join by plugin."""
+"""Rendered shops, personas, and the experiments run on them. Nobody imports it; its commands join by plugin."""
