@@ -1,7 +1,8 @@
 """The one door to sqlite3: opening, ordered migrations, and transactions with visible borders.
 
-WAL with `synchronous=FULL`: a transaction that returned survives kill -9 and power loss. 16 KiB pages suit 1 KiB
-vectors (a vector row spans no overflow page). One writer at a time; a second process waits BUSY_MS for its turn.
+WAL with `synchronous=FULL`: a transaction that returned survives kill -9 (a test kills) and, by SQLite's word, power
+loss. 16 KiB pages suit 1 KiB vectors: none needs an overflow page. One writer at a time; a second process waits
+BUSY_MS for its turn.
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ def check_answers(answer: Answer, signed_by: bytes, query: Query, hash_of_query:
 
 
 class ReplayWindow:
-    """Queries seen, for as long as they could be replayed. At most `size`: beyond it the oldest asked wait in vain."""
+    """Queries seen, for as long as they could be replayed. At most `size` at once; more are refused."""
 
     def __init__(self, size: int = 10_000) -> None:
         self._size = size

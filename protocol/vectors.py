@@ -1,8 +1,8 @@
 """An item's vector as bytes: image half and text half, int8 each, no scale.
 
-A half is a direction, so its length need not travel: q = round(x * 127 / max|x|) and back x = q / |q|. At 512
-dimensions the cosine to the original stays above 0.9998 (a test holds it there); four bytes a number would be
-four times the traffic for nothing. A half that is missing (no photo, no text) is all zeros; both missing is refused.
+A half is a direction, so its length need not travel: q = round(x * 127 / max|x|) and back x = q / |q|. With 512 normal
+components the cosine to the original stays above 0.9998 (a test holds it there); float32 would be four times the
+traffic for nothing. A half that is missing (no photo, no text) is all zeros; both missing is refused.
 """
 
 from __future__ import annotations

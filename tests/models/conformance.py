@@ -40,7 +40,6 @@ class RecommenderTests:
     """Subclass and set `model`."""
 
     model: ClassVar[type[Recommender]]
-    uses_history: ClassVar[bool] = True
 
     def fitted(self, seed: int = 0) -> tuple[Recommender, list[History], Items]:
         histories, items = world(seed)

@@ -13,7 +13,6 @@ from tests.models.conformance import RecommenderTests, history, world
 
 class TestPopularity(RecommenderTests):
     model = Popularity
-    uses_history = False
 
     def test_by_hand(self) -> None:
         _, items = world()
