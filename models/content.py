@@ -7,15 +7,17 @@ knowing them (Rocchio 1971, with ratings in place of relevance). Similarity is m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from models.fusion import Items, similarity, similarity_sum
-from models.interactions import History, Interactions, Values
-from models.recommender import Recommender, Scores, check_sizes
+from models.interactions import History, Interactions, Scale, Values
+from models.recommender import Arrays, Recommender, Scores, check_sizes
 from models.reference import overall_mean, reference_of
+from models.saving import items_arrays, items_from
 
 
 class Content(Recommender):
@@ -25,11 +27,13 @@ class Content(Recommender):
     items: Items
     mean: float
     """Everybody's mean; a user of few ratings is judged by it."""
+    scale: Scale
 
     def fit(self, ratings: Interactions, items: Items) -> Self:
         check_sizes(ratings, items)
         self.items = items
         self.mean = overall_mean(ratings)
+        self.scale = ratings.scale
         return self
 
     def scores(self, histories: Sequence[History]) -> Scores:
@@ -45,6 +49,17 @@ class Content(Recommender):
 
     def weights(self, history: History) -> Values:
         """What each rating counts: float32 [ratings], signed, absolute sum 1 (or all 0 when nothing stands out)."""
-        centred = history.values - reference_of(history.values, self.mean)
+        centred = history.values - reference_of(history.values, self.mean, self.scale)
         weights: Values = (centred / max(float(np.abs(centred).sum()), 1e-12)).astype(np.float32)
         return weights
+
+    def arrays(self) -> Arrays:
+        return {**items_arrays(self.items), "mean": np.asarray(self.mean), "scale": np.asarray(self.scale)}
+
+    def with_arrays(self, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        if not {"mean", "scale"} <= set(arrays):
+            raise ValueError("a saved content model lacks its mean or its scale")
+        self.items = items_from(arrays)
+        self.mean = float(arrays["mean"])
+        self.scale = (float(arrays["scale"][0]), float(arrays["scale"][1]))
+        return self

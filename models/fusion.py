@@ -41,6 +41,7 @@ class Items:
     """Centred items. Arrays are float32 [items, dim], rows of unit length or zero (the half is missing).
 
     `has_image_I`, `has_text_I` (bool [items]) say which; asking the rows each time would read them all once more.
+    Raises: ValueError for vectors that are not finite numbers.
     """
 
     image_ID: Vectors
@@ -51,6 +52,11 @@ class Items:
     text_mean_D: Vectors
     image_weight: float
 
+    def __post_init__(self) -> None:
+        # A sum is finite only if all of its terms are; it reads the rows once and keeps nothing.
+        if not all(np.isfinite(half_ID.sum()) for half_ID in (self.image_ID, self.text_ID)):
+            raise ValueError("an item's vector holds a number that is not finite")
+
     def __len__(self) -> int:
         return len(self.image_ID)
 
@@ -59,10 +65,12 @@ def centre_items(image_ID: Vectors, text_ID: Vectors, image_weight: float) -> It
     """Items from halves as encoded (unit rows, or zero where missing)."""
     if not 0 <= image_weight <= 1:
         raise ValueError("image_weight must lie in [0, 1]")
-    image_mean_D, text_mean_D = half_mean(image_ID), half_mean(text_ID)
+    # Items refuses what is not finite, with a sentence; numpy's warnings before it would only confuse.
+    with np.errstate(invalid="ignore"):
+        image_mean_D, text_mean_D = half_mean(image_ID), half_mean(text_ID)
+        centred = centre(image_ID, image_mean_D), centre(text_ID, text_mean_D)
     return Items(
-        centre(image_ID, image_mean_D),
-        centre(text_ID, text_mean_D),
+        *centred,
         has_half(image_ID),
         has_half(text_ID),
         image_mean_D,
@@ -100,6 +108,11 @@ def text_similarity(items: Items, text_QD: Vectors) -> Vectors:
     """Similarity of texts (unit vectors as encoded, [queries, dim]) to all items: float32 [queries, items]."""
     query_QD = centre(text_QD, items.text_mean_D)
     return _fuse(items, query_QD, query_QD)
+
+
+def vector_similarity(items: Items, image_QD: Vectors, text_QD: Vectors) -> Vectors:
+    """Similarity of centred halves (unit or zero rows, [queries, dim] each) to all items: float32 [queries, items]."""
+    return _fuse(items, image_QD, text_QD)
 
 
 def similarity_sum(items: Items, rows: npt.NDArray[np.int64], weights_R: Vectors) -> Vectors:

@@ -36,6 +36,7 @@ def build_parser() -> ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     _add_node(commands)
     _add_catalog(commands)
+    _add_network(commands)
     _add_questions(commands)
     for plugin in sorted(entry_points(group="p2prec.commands"), key=lambda point: point.name):
         plugin.load()(commands)
@@ -59,7 +60,58 @@ def _add_node(commands: Any) -> None:
     init.add_argument(
         "--encoder", default="tiny", help="tiny (embedded, default), MODEL/PRETRAINED of open_clip, or MODEL@FILE"
     )
+    init.add_argument(
+        "--network", default="p2prec", metavar="NAME", help="only nodes of one network hear each other (default p2prec)"
+    )
     command(commands, "doctor", "node.doctor:run_doctor", "what is installed, found and wrong, and how to mend it")
+
+
+def _add_network(commands: Any) -> None:
+    node = commands.add_parser("node", help="run the node; see what it holds and whom it knows")
+    verbs = node.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
+    start = command(verbs, "start", "node.commands_node:run_start", "run the node until it is stopped")
+    start.add_argument(
+        "--listen", metavar="MULTIADDR", action="append", default=[], help="default: /ip4/0.0.0.0/tcp/0, a free port"
+    )
+    start.add_argument(
+        "--peer", metavar="MULTIADDR", action="append", default=[], help="a node to be connected to, with its /p2p/ID"
+    )
+    start.add_argument("--mdns", action="store_true", help="find and be found by nodes on the local network")
+    start.add_argument(
+        "--allow",
+        metavar="PEER_ID",
+        action="append",
+        default=[],
+        help="answer only these peers' queries (default: all)",
+    )
+    start.add_argument(
+        "--queries-per-minute", type=int, default=600, metavar="N", help="what one peer may ask (default 600)"
+    )
+    start.add_argument(
+        "--items-max", type=int, default=5_000_000, metavar="N", help="items of others to hold (default 5 million)"
+    )
+    start.add_argument("--capture", metavar="FILE", help="keep a copy of every byte that leaves the node")
+    command(verbs, "status", "node.commands_node:run_status", "catalogs, peers, bytes and refusals")
+    command(verbs, "peers", "node.commands_node:run_peers", "who is connected, scored down or banned")
+    query = command(commands, "query", "node.commands_query:run_query", "ask a peer, and get a signed answer")
+    query.add_argument("peer", metavar="PEER", help="peer id, platform name, or full address")
+    about = query.add_mutually_exclusive_group(required=True)
+    about.add_argument("--text", metavar="T", help="items nearest to a text")
+    about.add_argument("--item", metavar="ITEM", help="items nearest to an item")
+    about.add_argument("--card", metavar="FILE", help="items for the owner of a taste card")
+    query.add_argument("-k", type=int, default=10, help="how many (default 10)")
+    query.add_argument("--receipt", metavar="FILE", help="keep the signed answer, to be checked with p2prec verify")
+    verify = command(commands, "verify", "node.commands_query:run_verify", "check a receipt, offline")
+    verify.add_argument("receipt", metavar="RECEIPT")
+    card = commands.add_parser("card", help="taste cards: what a user takes along to another shop")
+    verbs = card.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
+    export = command(verbs, "export", "node.commands_query:run_card_export", "a user's taste as a signed file")
+    export.add_argument("user", metavar="USER")
+    export.add_argument("--out", required=True, metavar="FILE")
+    export.add_argument("--days", type=int, default=90, help="how long it is good for (default 90)")
+    imports = command(verbs, "import", "node.commands_query:run_card_import", "a visitor's card into this shop")
+    imports.add_argument("file", metavar="FILE")
+    imports.add_argument("--user", metavar="NAME", help="what to call the visitor here (default: from the card)")
 
 
 def _add_catalog(commands: Any) -> None:
@@ -108,7 +160,9 @@ def _add_questions(commands: Any) -> None:
     rates.add_argument("--file", metavar="CSV", help="columns user,item,rating[,timestamp]")
     recommends = command(commands, "recommend", "node.commands_people:run_recommend", "what a user would like, and why")
     recommends.add_argument("user", metavar="USER")
-    recommends.add_argument("--model", metavar="NAME", help="content or popularity (default: by what is known)")
+    recommends.add_argument(
+        "--model", metavar="NAME", help="as content, ridge, taste_prior (default: by what is known)"
+    )
     for parser in (searches, similars, recommends):
         parser.add_argument("-k", type=int, default=10, help="how many (default 10)")
         parser.add_argument("--platform", metavar="P", help="only this platform's items")
@@ -120,9 +174,10 @@ def run(arguments: Sequence[str]) -> int:
     try:
         check_words(arguments)
         module, _, name = str(options.function).partition(":")
-        function: Callable[[Namespace], Report] = getattr(importlib.import_module(module), name)
+        function: Callable[[Namespace], Report | None] = getattr(importlib.import_module(module), name)
         report = function(options)
-        return show(report, as_json=options.json)
+        # A command that ran until it was stopped has said what there was to say.
+        return show(report, as_json=options.json) if report else 0
     except UserError as error:
         # One line, whatever a file's or column's name is made of.
         sentence = "".join(letter if letter.isprintable() else " " for letter in str(error))

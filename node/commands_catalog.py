@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from node.config import check_new_home, create_home, home_folder, load_home
+from node.config import Config, check_new_home, checked_network, create_home, home_folder, load_home
 from node.errors import UserError
 from node.report import Report, item_document, item_line
 from node.session import home_encoder, open_encoder, open_store, the_item
@@ -19,17 +19,19 @@ def run_init(options: Namespace) -> Report:
     """Make a node. The encoder is opened once, so that a wrong name fails here and not at the first import."""
     folder = home_folder(options.home)
     platform = check_new_home(folder, options.platform)
+    network = checked_network(options.network)
     model, at, file = options.encoder.partition("@")
     # A checkpoint is found again from wherever the next command is given.
     name = f"{model}@{Path(file).expanduser().resolve()}" if at else model
     encoder = open_encoder(name)
-    home = create_home(folder, platform, name, encoder.fingerprint)
+    home = create_home(folder, Config(platform, name, encoder.fingerprint, encoder.dim, network))
     document = {
         "peer_id": home.identity.peer_id,
         "platform": platform,
         "encoder": name,
         "home": str(home.folder),
         "fingerprint": encoder.fingerprint,
+        "network": network,
     }
     lines = [f"{platform} is now node {home.identity.peer_id}", f"home {home.folder}, encoder {name}"]
     return Report(document, lines)

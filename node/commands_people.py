@@ -6,13 +6,15 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
+from node.cards import check_comparable
 from node.config import home_folder, load_home
 from node.errors import UserError
-from node.ranking import recommend, search, similar
+from node.ranking import recommend, recommend_visitor, search, similar
 from node.ratings import RATING_MAX, RATING_MIN, USER_BYTES_MAX, find_user, find_value, import_ratings
 from node.report import Report, results_report
 from node.session import home_encoder, home_index, known_platform, open_store, results_wanted, the_item
 from node.store import Rating
+from protocol.card import open_card
 
 
 def run_search(options: Namespace) -> Report:
@@ -48,9 +50,15 @@ def run_recommend(options: Namespace) -> Report:
     with open_store(home) as store:
         index = home_index(home, store)
         platform = known_platform(index, options.platform)
-        answer = recommend(index, store.ratings(), user, results_wanted(options.k), options.model, platform)
+        sealed = None if options.model else store.find_card(user)
+        if sealed is not None and index.stored:
+            _, card = open_card(sealed)
+            check_comparable(card, home, time.time_ns() // 1_000_000)
+            answer = recommend_visitor(index, card.vector, store.ratings(), user, results_wanted(options.k), platform)
+        else:
+            answer = recommend(index, store.ratings(), user, results_wanted(options.k), options.model, platform)
     report = results_report({"user": user, "model": answer.model, "ratings": answer.ratings}, answer.results)
-    if not answer.ratings:
+    if not answer.ratings and answer.model != "card":
         report.lines.insert(0, f"{user} has rated nothing here yet: a varied choice of what is popular")
     return report
 

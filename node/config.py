@@ -3,6 +3,8 @@
 HOME/key          32-byte Ed25519 seed, mode 0600: whoever has it is this node
 HOME/config.json  platform name, encoder, version of this file
 HOME/node.sqlite  everything else that must not be lost
+HOME/node.lock    held by the running node: one at a time
+HOME/control.sock where the command line reaches the running node
 HOME/pictures/    pictures fetched by URL, named by the URL's hash; may be deleted
 """
 
@@ -17,7 +19,7 @@ import platformdirs
 
 from node.errors import UserError
 from protocol.identity import SEED_BYTES, Identity
-from protocol.limits import ATTRIBUTE_BYTES_MAX
+from protocol.limits import ATTRIBUTE_BYTES_MAX, NETWORK, NETWORK_BYTES_MAX
 
 CONFIG_VERSION = 1
 HOME_VARIABLE = "P2PREC_HOME"
@@ -30,6 +32,10 @@ class Config:
     platform: str
     encoder: str
     fingerprint: str
+    dim: int
+    """Numbers of one half of a vector; 0 in a home made before this was written down."""
+    network: str = NETWORK
+    """Nodes of different networks don't hear each other."""
     version: int = CONFIG_VERSION
 
 
@@ -46,6 +52,10 @@ class Home:
         return self.folder / "node.sqlite"
 
     @property
+    def lock(self) -> Path:
+        return self.folder / "node.lock"
+
+    @property
     def pictures(self) -> Path:
         return self.folder / "pictures"
 
@@ -54,6 +64,13 @@ def home_folder(option: str | None) -> Path:
     """--home, else the variable, else the platform's data directory."""
     chosen = option or os.environ.get(HOME_VARIABLE)
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_data_dir("p2prec", appauthor=False))
+
+
+def checked_network(name: str) -> str:
+    """Raises: UserError unless the name can be a part of a protocol's name."""
+    if not (0 < len(name) <= NETWORK_BYTES_MAX and name.isascii() and name.replace("-", "").isalnum()):
+        raise UserError(f"--network needs 1 to {NETWORK_BYTES_MAX} letters, digits and hyphens, not {name!r}")
+    return name
 
 
 def check_new_home(folder: Path, platform: str) -> str:
@@ -66,12 +83,11 @@ def check_new_home(folder: Path, platform: str) -> str:
     return platform
 
 
-def create_home(folder: Path, platform: str, encoder: str, fingerprint: str) -> Home:
+def create_home(folder: Path, config: Config) -> Home:
     """Make the folder, draw the key, write the configuration."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         seed = _write_key(folder / "key")
-        config = Config(platform, encoder, fingerprint)
         content = json.dumps(asdict(config), indent=2, ensure_ascii=False) + "\n"
         _write_whole(folder / "config.json", content.encode(), 0o644)
     except OSError as error:
@@ -88,7 +104,12 @@ def load_home(folder: Path) -> Home:
     try:
         stated = json.loads((folder / "config.json").read_text("utf-8"))
         config = Config(
-            str(stated["platform"]), str(stated["encoder"]), str(stated["fingerprint"]), int(stated["version"])
+            str(stated["platform"]),
+            str(stated["encoder"]),
+            str(stated["fingerprint"]),
+            int(stated.get("dim", 0)),
+            str(stated.get("network", NETWORK)),
+            int(stated["version"]),
         )
         seed = (folder / "key").read_bytes()
     except (ValueError, KeyError, TypeError) as error:

@@ -12,11 +12,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from node.config import Home, home_folder, load_home
+from node.control import ask_node
 from node.errors import UserError
 from node.report import Report
 from node.session import home_encoder, home_index, open_store
 
-PACKAGES = ("torch", "open_clip_torch", "numpy", "msgpack", "cryptography", "pillow")
+PACKAGES = ("torch", "open_clip_torch", "numpy", "msgpack", "cryptography", "pillow", "libp2p", "trio")
 OPTIONAL_PACKAGES = ("pyarrow",)
 # An import of a large catalog writes about 1.6 KB an item, twice for a moment.
 DISK_BYTES_MIN = 500_000_000
@@ -43,6 +44,7 @@ def run_doctor(options: Namespace) -> Report:
     else:
         findings.append(Finding("home", True, f"{folder}: {home.config.platform}, {home.identity.peer_id}"))
         findings.append(_key(folder / "key"))
+        findings.append(_attempt("node", lambda: _node(home)))
         findings += [_attempt("store", lambda: _store(home)), _attempt("encoder", lambda: _encoder(home))]
     well = all(finding.ok for finding in findings)
     document = {"ok": well, "findings": [{"what": f.what, "ok": f.ok, "found": f.found} for f in findings]}
@@ -95,6 +97,15 @@ def _store(home: Home) -> str:
     with open_store(home) as store:
         index = home_index(home, store)
         return f"{len(index.stored)} comparable items in {len(index.catalogs)} catalogs, {len(store.ratings())} ratings"
+
+
+def _node(home: Home) -> str:
+    """Not running is no fault."""
+    document = ask_node(home, "status")
+    if document is None:
+        return "not running; start it with: p2prec node start"
+    connected = sum(peer["connected"] for peer in document["peers"])
+    return f"running at {', '.join(document['addresses'])}, {connected} peers connected"
 
 
 def _encoder(home: Home) -> str:

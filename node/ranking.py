@@ -13,16 +13,19 @@ import numpy as np
 
 from models.content import Content
 from models.diversity import diverse_rows
-from models.fusion import similarity, text_similarity
+from models.fusion import similarity, text_similarity, vector_similarity
 from models.interactions import History, Interactions, Rows, Values, interactions_of
 from models.popularity import Popularity
 from models.recommender import Recommender, Scores, top_rows
+from models.registry import model_class
 from node.errors import UserError
 from node.index import Index
 from node.store import Rating
 from protocol.records import Item
+from protocol.vectors import parse_vectors
 
-MODELS: dict[str, type[Recommender]] = {model.name: model for model in (Content, Popularity)}
+# A card is a summary of many ratings, made elsewhere of other items.
+CARD_RATINGS = 20
 # A list longer than this is not read by anybody, and its reasons cost time.
 RESULTS_MAX = 1000
 
@@ -72,14 +75,12 @@ def recommend(
     `ratings` are those of all local users. Without --model: content-based for whoever has rated, and for a newcomer
     what is popular here, chosen to be unlike each other. Raises: UserError for a model that does not exist.
     """
-    if model is not None and model not in MODELS:
-        raise UserError(f"no model {model!r}; there are: {', '.join(sorted(MODELS))}")
     users = sorted({rating.user for rating in ratings} | {user})
-    histories = _histories(index, ratings, users)
+    histories = histories_of(index, ratings, users)
     history = histories[users.index(user)]
     everyone = interactions_of(histories, len(index.stored))
     chosen = model or (Content.name if len(history) else Popularity.name)
-    fitted = MODELS[chosen]().fit(everyone, index.items)
+    fitted = _fitted(chosen, everyone, index)
     allowed_I = index.on_platform(platform)
     allowed_I[history.items] = False
     scores_I = fitted.scores([history])[0]
@@ -91,7 +92,36 @@ def recommend(
     return Recommendation(user, chosen, len(history), _results(index, rows, scores_I, reasons))
 
 
-def _histories(index: Index, ratings: Sequence[Rating], users: list[str]) -> list[History]:
+def _fitted(model: str, everyone: Interactions, index: Index) -> Recommender:
+    """Raises: UserError for a model that does not exist, or that says it can't learn from so much or so little."""
+    try:
+        return model_class(model)().fit(everyone, index.items)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def recommend_visitor(
+    index: Index, card: bytes, ratings: Sequence[Rating], user: str, k: int, platform: str | None = None
+) -> Recommendation:
+    """The k best items for a visitor who brought a taste card (a packed vector), and may have rated something since.
+
+    The card counts as CARD_RATINGS ratings beside the visitor's own.
+    """
+    image_1D, text_1D = parse_vectors([card], index.items.image_ID.shape[1])
+    card_I = vector_similarity(index.items, image_1D, text_1D)[0]
+    users = sorted({rating.user for rating in ratings} | {user})
+    histories = histories_of(index, ratings, users)
+    history = histories[users.index(user)]
+    own_I = Content().fit(interactions_of(histories, len(index.stored)), index.items).scores([history])[0]
+    scores_I = (CARD_RATINGS * card_I + len(history) * own_I) / (CARD_RATINGS + len(history))
+    allowed_I = index.on_platform(platform)
+    allowed_I[history.items] = False
+    rows = top_rows(scores_I, k, allowed_I)
+    reasons = [f"near the taste on {user}'s card"] * len(rows)
+    return Recommendation(user, "card", len(history), _results(index, rows, scores_I, reasons))
+
+
+def histories_of(index: Index, ratings: Sequence[Rating], users: list[str]) -> list[History]:
     """Each user's ratings of items that are still known."""
     rows: dict[str, list[int]] = {user: [] for user in users}
     values: dict[str, list[float]] = {user: [] for user in users}

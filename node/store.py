@@ -82,8 +82,7 @@ class Store:
     def catalogs(self) -> list[Catalog]:
         """Own catalog first, then by publisher."""
         rows = self._database.rows(
-            "SELECT c.catalog, publisher, platform, fingerprint, own, count(e.key) FROM catalog c"
-            " LEFT JOIN entry e ON e.catalog = c.catalog GROUP BY c.catalog ORDER BY own DESC, publisher"
+            "SELECT catalog, publisher, platform, fingerprint, own, items FROM catalog ORDER BY own DESC, publisher"
         )
         return [
             Catalog(*row[:4], bool(row[4]), row[5]) for row in cast(list[tuple[int, str, str, str, int, int]], rows)
@@ -114,6 +113,7 @@ class Store:
 
     def write_items(self, catalog: int, writes: Iterable[Write]) -> None:
         """Insert or replace items, all in one transaction. A replaced item keeps its slot."""
+        fresh = 0
         with self._database.transaction() as connection:
             for write in writes:
                 key, record = item_key(write.item), record_hash(write.packed, write.vector)
@@ -123,6 +123,7 @@ class Store:
                 if row is None:
                     cursor = connection.execute("INSERT INTO item (packed) VALUES (?)", (write.packed,))
                     slot = cursor.lastrowid
+                    fresh += 1
                     connection.execute("INSERT INTO entry VALUES (?, ?, ?, ?)", (catalog, key, record, slot))
                 else:
                     slot = row[0]
@@ -130,8 +131,10 @@ class Store:
                     connection.execute(
                         "UPDATE entry SET record = ? WHERE catalog = ? AND key = ?", (record, catalog, key)
                     )
+                connection.execute("INSERT OR IGNORE INTO edit VALUES (?, ?)", (catalog, key))
                 connection.execute("INSERT OR REPLACE INTO vector VALUES (?, ?)", (slot, write.vector))
                 connection.execute("INSERT OR REPLACE INTO source VALUES (?, ?)", (slot, write.source))
+            connection.execute("UPDATE catalog SET items = items + ? WHERE catalog = ?", (fresh, catalog))
 
     def remove_items(self, catalog: int, items: Sequence[str]) -> None:
         """Remove items of one catalog, all in one transaction. Ratings stay."""
@@ -144,8 +147,10 @@ class Store:
                 if row is None:
                     continue
                 connection.execute("DELETE FROM entry WHERE catalog = ? AND key = ?", (catalog, key))
+                connection.execute("INSERT OR IGNORE INTO edit VALUES (?, ?)", (catalog, key))
                 for table in ("item", "vector", "source"):
                     connection.execute(f"DELETE FROM {table} WHERE slot = ?", (row[0],))
+                connection.execute("UPDATE catalog SET items = items - 1 WHERE catalog = ?", (catalog,))
 
     # -- items ---------------------------------------------------------------------------------------------------
 
@@ -158,10 +163,14 @@ class Store:
         return [_stored(row) for row in rows]
 
     def items(self, fingerprint: str | None = None, publisher: str | None = None) -> list[StoredItem]:
-        """Items in slot order; only those whose catalog has this fingerprint or publisher, where given."""
+        """Items in slot order; only those whose catalog has this fingerprint or publisher, where given.
+
+        A publisher that forked its catalog is in quarantine: its items are not among them.
+        """
         rows = self._database.rows(
             "SELECT slot, e.catalog, packed FROM entry e JOIN item USING (slot) JOIN catalog c ON c.catalog = e.catalog"
-            " WHERE (?1 IS NULL OR c.fingerprint = ?1) AND (?2 IS NULL OR c.publisher = ?2) ORDER BY slot",
+            " WHERE (?1 IS NULL OR c.fingerprint = ?1) AND (?2 IS NULL OR c.publisher = ?2)"
+            " AND (c.own OR c.publisher NOT IN (SELECT publisher FROM fork)) ORDER BY slot",
             fingerprint,
             publisher,
         )
@@ -171,7 +180,7 @@ class Store:
         """Packed vectors of all items of that fingerprint, in slot order: the rows of `items(fingerprint)`."""
         rows = self._database.rows(
             "SELECT v.packed FROM entry e JOIN vector v USING (slot) JOIN catalog c ON c.catalog = e.catalog"
-            " WHERE c.fingerprint = ? ORDER BY slot",
+            " WHERE c.fingerprint = ? AND (c.own OR c.publisher NOT IN (SELECT publisher FROM fork)) ORDER BY slot",
             fingerprint,
         )
         return [cast(bytes, packed) for (packed,) in rows]
@@ -199,6 +208,17 @@ class Store:
             user,
         )
         return [Rating(*cast(tuple[str, str, str, float, int], row)) for row in rows]
+
+    # -- visitors ------------------------------------------------------------------------------------------------
+
+    def write_card(self, user: str, sealed: bytes) -> None:
+        """The taste card that a visitor brought; a newer one replaces it."""
+        with self._database.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO card VALUES (?, ?)", (user, sealed))
+
+    def find_card(self, user: str) -> bytes | None:
+        rows = self._database.rows("SELECT sealed FROM card WHERE user = ?", user)
+        return cast(bytes, rows[0][0]) if rows else None
 
 
 def _stored(row: tuple[object, ...]) -> StoredItem:

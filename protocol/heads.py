@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 
 from protocol import limits, wire
-from protocol.envelope import open_sealed, seal
+from protocol.envelope import OVERHEAD_BYTES, open_sealed, seal
 from protocol.identity import Identity
 from protocol.limits import RemoteError
 from protocol.merkle import BUCKET_ITEMS_MEAN_MAX, DEPTH_MAX, HASH_BYTES
 
 DOMAIN = "head/1"
+# As sealed. The largest that the rules below allow takes about 300; 1,000 fork proofs of two each fit a frame.
 HEAD_BYTES_MAX = 512
 VERSION_MAX = 2**63 - 1
 COUNT_MAX = BUCKET_ITEMS_MEAN_MAX << DEPTH_MAX
@@ -46,7 +47,7 @@ def seal_head(identity: Identity, head: CatalogHead) -> bytes:
 
 def open_head(sealed: bytes) -> CatalogHead:
     """Untrusted bytes to a verified head. Raises: RemoteError("too_big" | "malformed" | "bad_signature")."""
-    opened = open_sealed(DOMAIN, sealed, HEAD_BYTES_MAX)
+    opened = open_sealed(DOMAIN, sealed, HEAD_BYTES_MAX - OVERHEAD_BYTES)
     fields = wire.parse(opened.body)
     if not (isinstance(fields, list) and len(fields) == 6):
         raise RemoteError("malformed", "not a catalog head")

@@ -21,6 +21,9 @@ RECORD_BYTES_MAX = 4096
 PRICE_MINOR_MAX = 10**13
 # msgpack nesting accepted from outside; records are flat, so deeper is an attack or a mistake.
 WIRE_DEPTH_MAX = 8
+# Lists and maps in one message. A Fill of 128 full buckets holds 17,000; a MiB of empty lists would hold a million,
+# take 60 MB and a third of a second to be refused.
+WIRE_LISTS_MAX = 20_000
 
 # A frame is read whole before it is parsed. py-libp2p's own readers fail above 6.5 MB; 1 MiB keeps memory small.
 FRAME_BYTES_MAX = 1_048_576
@@ -33,8 +36,19 @@ FILL_BUCKETS_MAX = 128
 # Two halves of 1,280 numbers, the widest CLIP known; a bucket of 128 largest records still fits into a frame.
 VECTOR_BYTES_MAX = 2560
 VECTORS_MAX = 128
-# Heads in one answer; a node that knows more catalogs sends the rest when asked again.
+# Gossip is for heads. py-libp2p writes a pubsub stream from two tasks; frames under 64 KB can't interleave.
+GOSSIP_BYTES_MAX = 60_000
+# Publishers that a node knows of, the quarantined ones included: a sealed head or a fork proof of each fits one frame.
 HEADS_MAX = 1000
+# One's own head is told again so often, for those who missed it: 5 KB a second from 1,000 publishers.
+ANNOUNCE_MS = 60_000
+# How far two clocks may differ.
+SKEW_MS = 2 * 60 * 1000
+# Items of one catalog. A million take 1.6 GB of disk, and a head may claim any number; no shop seen comes near this.
+CATALOG_ITEMS_MAX = 4_000_000
+# Nodes of different networks don't answer each other: a test network beside the real one, or a closed one.
+NETWORK = "p2prec"
+NETWORK_BYTES_MAX = 32
 
 Reason = Literal[
     "malformed",
@@ -46,6 +60,13 @@ Reason = Literal[
     "expired",
     "replayed",
     "too_many",
+    "wrong_network",
+    "wrong_encoder",
+    "not_allowed",
+    "over_budget",
+    "over_limit",
+    "not_found",
+    "busy",
 ]
 REASONS: tuple[str, ...] = get_args(Reason)
 

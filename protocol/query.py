@@ -12,19 +12,22 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from protocol import limits, wire
-from protocol.envelope import open_sealed, seal
+from protocol.card import CARD_BYTES_MAX, check_card_fresh, open_card
+from protocol.envelope import OVERHEAD_BYTES, open_sealed, seal
+from protocol.heads import AT_MS_MAX
 from protocol.identity import PUBLIC_BYTES, Identity
 from protocol.limits import RemoteError
 from protocol.merkle import HASH_BYTES
+from protocol.records import CONTROL, check_vector
 
 QUERY_DOMAIN, ANSWER_DOMAIN = "query/1", "answer/1"
 NONCE_BYTES = 16
-# A text of some 80 words, a vector of two halves, or a card.
-SUBJECT_BYTES_MAX = 4096
+# A text of some 600 words, a vector of two halves, or a card, which is the longest.
+SUBJECT_BYTES_MAX = CARD_BYTES_MAX
 QUERY_BYTES_MAX = SUBJECT_BYTES_MAX + 512
 RESULTS_MAX = 100
 # Catalogs that one answer ranks over.
@@ -33,17 +36,23 @@ ANSWER_BYTES_MAX = 64 * 1024
 MODEL_BYTES_MAX = 64
 # Longer than any honest exchange takes; shorter than anybody waits to replay it.
 LIFETIME_MS_MAX = 10 * 60 * 1000
-# How far two clocks may differ.
-SKEW_MS = 2 * 60 * 1000
+SKEW_MS = limits.SKEW_MS
 KINDS = ("text", "item", "vector", "card")
 RECEIPT_MARK = "p2prec receipt 1"
+RECEIPT_BYTES_MAX = QUERY_BYTES_MAX + ANSWER_BYTES_MAX + 2 * OVERHEAD_BYTES + 32
+# Larger numbers than are answered can be asked for, and are refused for that reason; these only bound an integer.
+NUMBER_MAX = 2**53
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`to`: the public key asked. `subject` by kind: UTF-8 text; publisher and item id; packed vector; sealed card."""
+    """`to`: the public key asked. `network`: the name that both belong to, printable ASCII.
+
+    `subject` by kind: UTF-8 text; publisher and item id (`pack_item_subject`); two halves as int8; sealed card.
+    """
 
     to: bytes
+    network: str
     nonce: bytes
     issued_ms: int
     expires_ms: int
@@ -94,29 +103,55 @@ class Receipt:
 
 
 def seal_query(identity: Identity, query: Query) -> bytes:
-    """Raises: RemoteError if the query breaks a rule; better here than at the peer."""
+    """Raises: RemoteError for what no node would open; whether this one answers is for `check_fresh` there."""
     _check_query(query)
-    parts = [query.to, query.nonce, query.issued_ms, query.expires_ms]
-    return seal(identity, QUERY_DOMAIN, wire.pack([*parts, query.kind, query.subject, query.encoder, query.k]))
+    return seal(identity, QUERY_DOMAIN, wire.pack(list(astuple(query))))
 
 
 def open_query(sealed: bytes) -> tuple[bytes, Query]:
-    """Untrusted bytes to (asker's public key, query). Says nothing of time; see `check_fresh`. Raises: RemoteError."""
+    """Untrusted bytes to (asker's public key, query). Says nothing of whether to answer it; see `check_fresh`.
+
+    Raises: RemoteError("too_big" | "malformed" | "bad_signature" | "bad_vector"), for the subject's sake too.
+    """
     opened = open_sealed(QUERY_DOMAIN, sealed, QUERY_BYTES_MAX)
     fields = wire.parse(opened.body)
-    if not (isinstance(fields, list) and len(fields) == 8):
+    if not (isinstance(fields, list) and len(fields) == 9):
         raise RemoteError("malformed", "not a query")
     query = Query(*fields)
     _check_query(query)
     return opened.public, query
 
 
-def check_fresh(query: Query, me: bytes, now_ms: int) -> None:
-    """Raise RemoteError unless the query is for this node and for now."""
+def check_fresh(query: Query, me: bytes, network: str, now_ms: int) -> None:
+    """Raise RemoteError unless the query is for this node and for now.
+
+    Raises: RemoteError("wrong_network" | "misdirected" | "over_limit" | "expired"), the last for its card's sake too.
+    """
+    if query.network != network:
+        raise RemoteError("wrong_network", f"a query of the network {query.network}")
     if query.to != me:
         raise RemoteError("misdirected", "a query for another node")
+    if query.k > RESULTS_MAX:
+        raise RemoteError("over_limit", f"more than {RESULTS_MAX} results asked for")
+    if query.expires_ms - query.issued_ms > LIFETIME_MS_MAX:
+        raise RemoteError("over_limit", f"a query for more than {LIFETIME_MS_MAX} ms")
     if not query.issued_ms - SKEW_MS <= now_ms <= query.expires_ms + SKEW_MS:
         raise RemoteError("expired", "a query of another time")
+    if query.kind == "card":
+        check_card_fresh(open_card(query.subject)[1], now_ms)
+
+
+def pack_item_subject(publisher: bytes, item: str) -> bytes:
+    """The subject of a query about an item: whose (32 bytes), which."""
+    return publisher + item.encode()
+
+
+def parse_item_subject(subject: bytes) -> tuple[bytes, str]:
+    """(publisher, item id). Raises: RemoteError("malformed")."""
+    item = _parse_text(subject[PUBLIC_BYTES:])
+    if not 0 < len(subject) - PUBLIC_BYTES <= limits.ITEM_ID_BYTES_MAX or CONTROL.search(item):
+        raise RemoteError("malformed", "not an item's name")
+    return subject[:PUBLIC_BYTES], item
 
 
 def query_hash(sealed_query: bytes) -> bytes:
@@ -160,7 +195,7 @@ def pack_receipt(sealed_query: bytes, sealed_answer: bytes) -> bytes:
 
 def verify_receipt(receipt: bytes) -> Receipt:
     """Everything that two signatures can prove, from the file alone. Raises: RemoteError with what is wrong."""
-    if len(receipt) > QUERY_BYTES_MAX + ANSWER_BYTES_MAX + 1024:
+    if len(receipt) > RECEIPT_BYTES_MAX:
         raise RemoteError("too_big", "a receipt")
     parts = wire.parse(receipt)
     if not (isinstance(parts, list) and len(parts) == 3 and parts[0] == RECEIPT_MARK):
@@ -192,8 +227,12 @@ class ReplayWindow:
         self._size = size
         self._until_ms: dict[bytes, int] = {}
 
+    def restore(self, hash_of_query: bytes, until_ms: int) -> None:
+        """A query that was admitted before the node was started anew."""
+        self._until_ms[hash_of_query] = until_ms
+
     def admit(self, hash_of_query: bytes, query: Query, now_ms: int) -> None:
-        """Raise RemoteError for a query seen before, or when more are alive than can be remembered."""
+        """Raise RemoteError("replayed") for a query seen before, ("too_many") when no more can be remembered."""
         if hash_of_query in self._until_ms:
             raise RemoteError("replayed", "a query seen before")
         if len(self._until_ms) >= self._size:
@@ -206,24 +245,47 @@ class ReplayWindow:
 def _check_query(query: Query) -> None:
     fits = (
         _is_bytes(query.to, PUBLIC_BYTES)
+        and isinstance(query.network, str)
+        and 0 < len(query.network) <= limits.NETWORK_BYTES_MAX
+        and query.network.isascii()
+        and query.network.isprintable()
         and _is_bytes(query.nonce, NONCE_BYTES)
         and _is_bytes(query.encoder, HASH_BYTES)
+        and isinstance(query.kind, str)
         and query.kind in KINDS
         and isinstance(query.subject, bytes)
         and 0 < len(query.subject) <= SUBJECT_BYTES_MAX
-        and _is_number(query.issued_ms, 0, 2**53)
-        and _is_number(query.expires_ms, 0, 2**53)
-        and _is_number(query.k, 1, RESULTS_MAX)
+        and _is_number(query.issued_ms, 0, AT_MS_MAX)
+        and _is_number(query.expires_ms, 0, AT_MS_MAX)
+        and _is_number(query.k, 1, NUMBER_MAX)
     )
-    if not fits or not 0 < query.expires_ms - query.issued_ms <= LIFETIME_MS_MAX:
+    if not fits or query.expires_ms <= query.issued_ms:
         raise RemoteError("malformed", "a field of the query")
+    if query.kind == "text":
+        _parse_text(query.subject)
+    elif query.kind == "item":
+        parse_item_subject(query.subject)
+    elif query.kind == "card":
+        open_card(query.subject)
+    elif len(query.subject) > limits.VECTOR_BYTES_MAX:
+        raise RemoteError("bad_vector", "a vector longer than any")
+    else:
+        check_vector(query.subject, None)
+
+
+def _parse_text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise RemoteError("malformed", "not UTF-8") from error
 
 
 def _check_answer(answer: Answer) -> None:
     fits = (
         _is_bytes(answer.query, HASH_BYTES)
-        and _is_number(answer.at_ms, 0, 2**53)
+        and _is_number(answer.at_ms, 0, AT_MS_MAX)
         and isinstance(answer.model, str)
+        and answer.model.isprintable()
         and 0 < len(answer.model.encode("utf-8", "surrogatepass")) <= MODEL_BYTES_MAX
         and len(answer.heads) <= ANSWER_HEADS_MAX
         and len(answer.items) <= RESULTS_MAX
@@ -236,6 +298,7 @@ def _check_answer(answer: Answer) -> None:
         and all(
             _is_number(item.head, 0, len(answer.heads) - 1)
             and isinstance(item.item, str)
+            and not CONTROL.search(item.item)
             and 0 < len(item.item.encode("utf-8", "surrogatepass")) <= limits.ITEM_ID_BYTES_MAX
             and _is_bytes(item.record, HASH_BYTES)
             and type(item.score) is float

@@ -2,58 +2,51 @@
 
 A state machine without I/O. It starts from one's own tree at the head's depth and the head's root, walks down where
 they differ, and fills the leaves that differ; first sync, resume and update are this one path, and its cost grows
-with the difference. Every answer is checked against a hash that is already verified, so parts may come from any
-replica, several at once, and a peer that lies is named by its Belief's fault.
+with the difference. A bucket with a changed record whose vector is not held waits here, proven, until the vector has
+come. Every answer is checked against a hash that is already verified, so parts may come from any replica, several at
+once, and a peer that lies is named by its Belief's fault.
 
-`take(peer)` gives the next question for a peer, `believe(peer, question, answer)` what its answer proved, `lost(peer)`
-puts back what a peer that went away was asked for. When every peer is given None and nothing is outstanding though
-`done` is false, nobody at hand has the rest.
+`take(peer)` gives the next question for a peer, `believe(peer, question, answer)` what its answer proved; `failed`
+and `lost` put back what a peer did not answer. What a peer was found not to have, or not truly, it is not asked for
+again until it is forgiven. When every peer is given None and the sync is `idle`, nobody at hand has the rest.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
 
-from protocol.limits import TREE_HASHES_MAX, RemoteError
-from protocol.merkle import ENTRY_BYTES, HASH_BYTES, KEY_BYTES, Tree, check_bucket, check_level, leaf_hash
+from protocol.checks import Filled as Filled
+from protocol.checks import Want, check_fill, check_wanted
+from protocol.limits import TREE_HASHES_MAX, VECTORS_MAX, RemoteError
+from protocol.merkle import BUCKET_ITEMS_MAX, ENTRY_BYTES, HASH_BYTES, Tree, bucket_of, check_level
 from protocol.messages import (
     LEAF_PREFIX_BYTES,
-    Added,
     AskFill,
     AskTree,
-    BucketFill,
-    Changed,
+    AskVectors,
     Fill,
     Frame,
+    Refused,
     TreeLevels,
+    VectorsAnswer,
 )
-from protocol.records import item_key, parse_item, record_hash_of, vector_hash
 from protocol.serving import digest
 
-Question: TypeAlias = AskTree | AskFill
+Question: TypeAlias = AskTree | AskFill | AskVectors
 # A node's or bucket's number, and the hash that the root vouches for.
 Part: TypeAlias = tuple[int, bytes]
+_One = TypeVar("_One")
 # The first step's levels: 256 hashes are 8 KiB, and settle most of a tree that hardly differs.
 FIRST_LEVELS = 8
 # Later steps go at most this deep at once: 16 hashes a node.
 LATER_LEVELS = 4
 # Buckets of one question: about 400 items, 400 to 600 KB with vectors.
 BUCKETS_ASKED = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """A bucket proven to be as the head says: apply it whole.
-
-    `gone` are keys to remove, `records` by key what to store; of a Changed one only the vector's hash is known.
-    """
-
-    bucket: int
-    gone: tuple[bytes, ...]
-    records: Mapping[bytes, Added | Changed]
+# Buckets that wait for vectors before no more are asked for: about 8,000 items, 12 MB with vectors.
+WAITING_MAX = 256
 
 
 def plan(depth: int) -> list[int]:
@@ -72,22 +65,53 @@ class Belief:
     fault: RemoteError | None = None
 
 
-class CatalogSync:
-    """One catalog, one target. `entries_of(bucket)` are one's own entries at the target's depth, as they are now."""
+@dataclass(slots=True)
+class _Waiting:
+    """A proven bucket, how many vectors it lacks, and those that have come, by key."""
 
-    def __init__(self, root: bytes, own: Tree, entries_of: Callable[[int], bytes]) -> None:
+    filled: Filled
+    missing: int
+    vectors: dict[bytes, bytes] = field(default_factory=dict)
+
+
+class CatalogSync:
+    """One publisher's catalog, one target.
+
+    `own` is one's tree at the target's depth, `entries_of(bucket)` are one's own entries at that depth and
+    `vector_hash_of(key)` is the hash of the vector held, both as they are now. `vector_bytes` is what every vector
+    takes, where that is known; else the first one decides.
+    """
+
+    def __init__(
+        self,
+        publisher: bytes,
+        root: bytes,
+        own: Tree,
+        entries_of: Callable[[int], bytes],
+        vector_hash_of: Callable[[bytes], bytes | None],
+        vector_bytes: int | None = None,
+    ) -> None:
+        self.publisher = publisher
         self.root = root
         self._own = own
         self._entries_of = entries_of
+        self._vector_hash_of = vector_hash_of
+        self._vector_bytes = vector_bytes
         self._steps = plan(own.depth)
         # What differs and is not being asked for: (number, verified hash).
         self._nodes: deque[Part] = deque()
         self._leaves: deque[Part] = deque()
-        self._asked: dict[tuple[str, Question], list[Part]] = {}
+        # Proven buckets that lack vectors, and the vectors that are not being asked for.
+        self._waiting: dict[int, _Waiting] = {}
+        self._wants: deque[Want] = deque()
+        # The nodes, leaves or vectors that each question on its way is about.
+        self._asked: dict[tuple[str, Question], list[Any]] = {}
         # Peers without a tree of this root, or with a false one.
         self._treeless: set[str] = set()
-        # (peer, bucket) that the peer does not have, or not truly.
-        self._lacking: set[tuple[str, int]] = set()
+        # peer -> buckets and vectors that it does not have, or not truly.
+        self._lacking: dict[str, set[int | Want]] = {}
+        # Peers that lack every leaf left; saves looking through all of them for each question.
+        self._leafless: set[str] = set()
         # A bucket that did not add up with digests is asked for whole: 32-bit digests can clash.
         self._whole: set[int] = set()
         if own.root != root:
@@ -96,19 +120,41 @@ class CatalogSync:
     @property
     def done(self) -> bool:
         """Nothing left to ask for and nothing outstanding: what was filled is the head's catalog."""
-        return not (self._nodes or self._leaves or self._asked)
+        return not (self._nodes or self._leaves or self._waiting or self._asked)
+
+    @property
+    def idle(self) -> bool:
+        """Something is left and nobody is being asked. After every peer was given None: stalled."""
+        return not self._asked and not self.done
 
     def take(self, peer: str) -> Question | None:
         """The next question for this peer, or None when it has no part in what is left."""
-        return self._take_nodes(peer) or self._take_leaves(peer)
+        # Vectors first: what waits for them is held in memory.
+        return self._take_vectors(peer) or self._take_nodes(peer) or self._take_leaves(peer)
+
+    def failed(self, peer: str, question: Question) -> None:
+        """No answer came: it is asked again, of anybody."""
+        parts = self._asked.pop((peer, question), None)
+        if parts is not None:
+            self._put_back(question, parts)
 
     def lost(self, peer: str) -> None:
-        """The peer went away: what it was asked for is asked elsewhere."""
+        """The peer went away: what it was asked for is asked elsewhere. If it returns, it is a new one."""
         for asked in [asked for asked in self._asked if asked[0] == peer]:
             self._put_back(asked[1], self._asked.pop(asked))
+        self.forgive(peer)
+
+    def forgive(self, peer: str) -> None:
+        """The peer may have more by now: it told a new head."""
+        self._treeless.discard(peer)
+        self._leafless.discard(peer)
+        self._lacking.pop(peer, None)
 
     def believe(self, peer: str, question: Question, answer: Frame) -> Belief:
-        """What the answer proves. Whatever it does not prove is asked again, of others where it was false."""
+        """What the answer proves. Whatever it does not prove is asked again, of others where it was false.
+
+        A refusal says that the peer has none of it; a peer that is only busy has `failed`.
+        """
         parts = self._asked.pop((peer, question), None)
         if parts is None:
             return Belief(fault=RemoteError("malformed", "an answer to no question"))
@@ -116,15 +162,31 @@ class CatalogSync:
             return self._believe_tree(peer, question, parts, answer)
         if isinstance(question, AskFill) and isinstance(answer, Fill) and 0 < len(answer.buckets) <= len(parts):
             return self._believe_fill(peer, question, parts, answer)
+        if isinstance(question, AskVectors) and isinstance(answer, VectorsAnswer) and len(answer.vectors) == len(parts):
+            return self._believe_vectors(peer, parts, answer)
         self._put_back(question, parts)
         if isinstance(question, AskTree):
             self._treeless.add(peer)
         else:
-            self._lacking |= {(peer, bucket) for bucket, _ in parts}
+            self._lacks(peer, *(parts if isinstance(question, AskVectors) else (bucket for bucket, _ in parts)))
+        if isinstance(answer, Refused):
+            return Belief()
         return Belief(fault=RemoteError("malformed", "not an answer to what was asked"))
 
-    def _put_back(self, question: Question, parts: list[Part]) -> None:
-        (self._nodes if isinstance(question, AskTree) else self._leaves).extend(parts)
+    def _put_back(self, question: Question, parts: list[Any]) -> None:
+        if isinstance(question, AskTree):
+            self._nodes.extend(parts)
+        elif isinstance(question, AskFill):
+            self._add_leaves(parts)
+        else:
+            self._wants.extend(parts)
+
+    def _add_leaves(self, parts: Iterable[Part]) -> None:
+        self._leaves.extend(parts)
+        self._leafless.clear()
+
+    def _lacks(self, peer: str, *what: int | Want) -> None:
+        self._lacking.setdefault(peer, set()).update(what)
 
     # -- walking down ------------------------------------------------------------------------------------------------
 
@@ -138,7 +200,8 @@ class CatalogSync:
             taken.append(self._nodes.popleft())
         if not taken:
             return None
-        question = AskTree(self.root, tuple((number, self._levels_below(number)) for number, _ in taken))
+        nodes = tuple((number, self._levels_below(number)) for number, _ in taken)
+        question = AskTree(self.publisher, self.root, nodes)
         self._asked[peer, question] = taken
         return question
 
@@ -170,7 +233,7 @@ class CatalogSync:
 
     def _differs(self, number: int, known: bytes) -> None:
         if number >> self._own.depth:
-            self._leaves.append((number - (1 << self._own.depth), known))
+            self._add_leaves([(number - (1 << self._own.depth), known)])
         else:
             self._nodes.append((number, known))
 
@@ -186,69 +249,101 @@ class CatalogSync:
     # -- filling leaves ----------------------------------------------------------------------------------------------
 
     def _take_leaves(self, peer: str) -> AskFill | None:
-        taken: list[Part] = []
-        kept: list[Part] = []
-        while self._leaves and len(taken) < BUCKETS_ASKED:
-            part = self._leaves.popleft()
-            (kept if (peer, part[0]) in self._lacking else taken).append(part)
-        self._leaves.extend(kept)
-        if not taken:
+        if peer in self._leafless or len(self._waiting) >= WAITING_MAX:
             return None
-        question = AskFill(self.root, tuple((b, known[:LEAF_PREFIX_BYTES], self._have(b)) for b, known in taken))
+        taken = _take_some(self._leaves, self._lacking.get(peer, set()), BUCKETS_ASKED, lambda part: part[0])
+        if not taken:
+            self._leafless.add(peer)
+            return None
+        buckets = tuple((bucket, known[:LEAF_PREFIX_BYTES], self._have(bucket)) for bucket, known in taken)
+        question = AskFill(self.publisher, self.root, buckets)
         self._asked[peer, question] = taken
         return question
 
     def _have(self, bucket: int) -> bytes:
         if bucket in self._whole:
             return b""
-        entries = self._entries_of(bucket)
+        # A catalog that shrank has larger buckets than before: more may be held of one than can be named.
+        entries = self._entries_of(bucket)[: BUCKET_ITEMS_MAX * ENTRY_BYTES]
         return b"".join(digest(entries[at : at + ENTRY_BYTES]) for at in range(0, len(entries), ENTRY_BYTES))
 
     def _believe_fill(self, peer: str, question: AskFill, parts: list[Part], answer: Fill) -> Belief:
         filled: list[Filled] = []
         fault: RemoteError | None = None
-        for (bucket, known), (_, _, have), fill in zip(parts, question.buckets, answer.buckets, strict=False):
+        for part, (bucket, _, have), fill in zip(parts, question.buckets, answer.buckets, strict=False):
             if fill is None:
-                self._lacking.add((peer, bucket))
-                self._leaves.append((bucket, known))
+                self._lacks(peer, bucket)
+                self._add_leaves([part])
                 continue
             try:
-                filled.append(check_fill(self._own.depth, bucket, known, self._entries_of(bucket), have, fill))
+                found, wants = check_fill(
+                    self._own.depth, part, self._entries_of(bucket), have, fill, self._vector_bytes
+                )
             except RemoteError as error:
-                self._leaves.append((bucket, known))
-                if have:
+                self._add_leaves([part])
+                if have and error.reason == "bad_proof":
+                    # Perhaps digests that clash, and nobody's fault.
                     self._whole.add(bucket)
                 else:
-                    self._lacking.add((peer, bucket))
+                    self._lacks(peer, bucket)
                     fault = error
+                continue
+            self._learn_size(record.vector for record in found.records)
+            missing = [want for want in wants if self._vector_hash_of(want[0]) != want[1]]
+            if missing:
+                self._waiting[bucket] = _Waiting(found, len(missing))
+                self._wants.extend(missing)
+            else:
+                filled.append(found)
         # What did not fit the page.
-        self._leaves.extend(parts[len(answer.buckets) :])
+        self._add_leaves(parts[len(answer.buckets) :])
         return Belief(tuple(filled), fault)
 
+    # -- vectors -----------------------------------------------------------------------------------------------------
 
-def check_fill(depth: int, bucket: int, known: bytes, entries: bytes, have: bytes, fill: BucketFill) -> Filled:
-    """Own entries, less what is gone, with what came, must hash to the leaf that the root vouches for.
+    def _take_vectors(self, peer: str) -> AskVectors | None:
+        taken = _take_some(self._wants, self._lacking.get(peer, set()), VECTORS_MAX, lambda want: want)
+        if not taken:
+            return None
+        question = AskVectors(self.publisher, tuple(taken))
+        self._asked[peer, question] = taken
+        return question
 
-    `have` empty means that the bucket was asked for whole: own entries then count for nothing.
-    Raises: RemoteError("malformed" | "too_big" | "bad_proof").
-    """
-    own = {entries[at : at + KEY_BYTES]: entries[at + KEY_BYTES : at + ENTRY_BYTES] for at in _places(entries)}
-    after = dict(own) if have else {}
-    keys = list(after)
-    if any(place >= len(keys) for place in fill.gone):
-        raise RemoteError("malformed", "something gone that was not there")
-    for place in fill.gone:
-        after.pop(keys[place], None)
-    by_key = {item_key(parse_item(record.packed).item): record for record in fill.records}
-    for key, record in by_key.items():
-        hash_of_vector = record.vector_hash if isinstance(record, Changed) else vector_hash(record.vector)
-        after[key] = record_hash_of(record.packed, hash_of_vector)
-    packed = b"".join(key + after[key] for key in sorted(after))
-    check_bucket(packed, depth, bucket)
-    if leaf_hash(depth, bucket, packed) != known:
-        raise RemoteError("bad_proof", "a bucket that does not hash to its leaf")
-    return Filled(bucket, tuple(sorted(own.keys() - after.keys())), by_key)
+    def _believe_vectors(self, peer: str, wants: list[Want], answer: VectorsAnswer) -> Belief:
+        filled: list[Filled] = []
+        fault: RemoteError | None = None
+        for want, vector in zip(wants, answer.vectors, strict=True):
+            try:
+                proven = vector and check_wanted(want, vector, self._vector_bytes)
+            except RemoteError as error:
+                proven, fault = b"", error
+            if not proven:
+                self._lacks(peer, want)
+                self._wants.append(want)
+                continue
+            self._learn_size([proven])
+            bucket = bucket_of(want[0], self._own.depth)
+            waiting = self._waiting[bucket]
+            waiting.vectors[want[0]] = proven
+            waiting.missing -= 1
+            if not waiting.missing:
+                filled.append(self._waiting.pop(bucket).filled.with_vectors(waiting.vectors))
+        return Belief(tuple(filled), fault)
+
+    def _learn_size(self, vectors: Iterable[bytes | None]) -> None:
+        """Proven to be the publisher's: the first one's size is that of all."""
+        if self._vector_bytes is None:
+            self._vector_bytes = next((len(vector) for vector in vectors if vector), None)
 
 
-def _places(entries: bytes) -> range:
-    return range(0, len(entries), ENTRY_BYTES)
+def _take_some(
+    queue: deque[_One], lacking: set[int | Want], most: int, name_of: Callable[[_One], int | Want]
+) -> list[_One]:
+    """The first ones that the peer does not lack; those that were passed over go to the end."""
+    taken: list[_One] = []
+    passed: list[_One] = []
+    while queue and len(taken) < most:
+        one = queue.popleft()
+        (passed if name_of(one) in lacking else taken).append(one)
+    queue.extend(passed)
+    return taken

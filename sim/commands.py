@@ -11,7 +11,7 @@ from node.cli import command
 
 
 def add(commands: Any) -> None:
-    """Register `p2prec demo`."""
+    """Register `p2prec demo` and `p2prec sim ...`."""
     demo = command(
         commands,
         "demo",
@@ -20,3 +20,44 @@ def add(commands: Any) -> None:
     )
     demo.add_argument("--out", metavar="DIR", help="where the demo goes (default: p2prec-demo in this folder)")
     demo.add_argument("--seed", type=int, default=0, help="which shops and customers (default 0)")
+    sim = commands.add_parser("sim", help="judge recommenders, on any ratings and on those of the seed")
+    # The parser class of the command line, whose complaints are one line.
+    verbs = sim.add_subparsers(metavar="VERB", required=True, parser_class=type(sim))
+    _add_evaluate(verbs)
+    reproduce = command(
+        verbs, "reproduce", "sim.reproduce:run_reproduce", "the seed's table: published, as published run again, honest"
+    )
+    reproduce.add_argument(
+        "--data", metavar="DIR", help="the seed's persona_ratings.json and row_ranges.json (default: demo data)"
+    )
+    reproduce.add_argument("--out", metavar="DIR", help="where the plots go (default: no plots)")
+    reproduce.add_argument("--seeds", metavar="N", type=int, default=10, help="runs of what is random (default 10)")
+
+
+def _add_evaluate(verbs: Any) -> None:
+    evaluate = command(verbs, "evaluate", "sim.evaluate:run_evaluate", "recommenders judged honestly on any ratings")
+    evaluate.add_argument("--ratings", metavar="CSV", required=True, help="user, item and mostly rating and timestamp")
+    evaluate.add_argument(
+        "--test", metavar="CSV", help="ratings to judge by (default: a part of --ratings, see --split)"
+    )
+    evaluate.add_argument("--items", metavar="CSV", help="the whole catalog: item, and perhaps platform")
+    evaluate.add_argument(
+        "--vectors", metavar="NPY", help="a vector for each item, [items, dim], in the order of --items"
+    )
+    evaluate.add_argument(
+        "--split",
+        metavar="NAME",
+        help="random (default), per-user, timeline, new-user, new-item or cross-platform",
+    )
+    evaluate.add_argument(
+        "--relevant", metavar="R", type=float, help="a rating of R or more is liked (default: chosen, and printed)"
+    )
+    evaluate.add_argument("-k", type=int, default=10, help="length of the lists that are judged (default 10)")
+    evaluate.add_argument(
+        "--model", metavar="NAME", action="append", default=[], help="may be repeated (default: all that can)"
+    )
+    evaluate.add_argument("--seeds", metavar="N", type=int, default=1, help="so many splits and fits (default 1)")
+    evaluate.add_argument("--seed", metavar="S", type=int, default=42, help="the first of them (default 42)")
+    evaluate.add_argument(
+        "--map", metavar="field=column", action="append", default=[], help="for columns of unknown names"
+    )

@@ -1,9 +1,10 @@
-"""`p2prec demo`: two invented shops from nothing to recommendations, with the commands that a shop would type.
+"""`p2prec demo`: two invented shops from nothing to recommendations of each other's things, with a shop's own commands.
 
 DIR/demo.json                      which demo this is; a folder without it is somebody else's
 DIR/personas.json                  who the customers are
 DIR/SHOP/catalog.csv, images/, ratings.csv   what the shop exports
 DIR/SHOP/home/                     the shop's node
+DIR/receipt                        one signed answer of the second shop to the first
 
 Every step can be repeated: what is there already is left alone, so an interrupted demo is completed and a finished
 one answers again. Knows the nodes only through the command line's own functions.
@@ -24,12 +25,13 @@ from typing import Any
 from tqdm import tqdm
 
 from node.cli import build_parser
-from node.config import load_home
+from node.config import Home, load_home
 from node.errors import UserError
 from node.report import Report, item_line
 from node.session import open_encoder, open_store
 from sim.datasets import IMAGE_SIZE, Demo, write_demo, write_whole
 from sim.personas import Persona
+from sim.processes import NodeProcess, wait_until
 
 DEFAULT_FOLDER = "p2prec-demo"
 ENCODER = "tiny"
@@ -37,8 +39,10 @@ ENCODER = "tiny"
 SHOWN = ("Yuki", "Dario", "Elodie")
 _RATED_SHOWN = 3
 _RECOMMENDED = 5
+_ELSEWHERE = 3
+_ASKED = "red floral dress"
 _SEED_MAX = 2**32 - 1
-_ALONE = "No network yet: each shop still recommends only its own items."
+_TOGETHER = "The nodes are stopped. Each still holds the other's catalog, and not one of the other's customers."
 
 
 @dataclass(slots=True)
@@ -64,13 +68,15 @@ def run_demo(options: Namespace) -> Report:
 
 
 def show_demo(folder: Path, seed: int, *, image_size: int = IMAGE_SIZE, sizes: Sequence[int] | None = None) -> Report:
-    """Build, import, rate, recommend. Raises: UserError when the folder is not this demo's."""
+    """Build, import, rate, meet, recommend. Raises: UserError when the folder is not this demo's."""
     clock = Clock()
     claim(folder, {"p2prec_demo": 1, "seed": seed, "image_size": image_size, "sizes": sizes and list(sizes)})
     total = sum(sizes) if sizes else None
     with clock.step("render"), tqdm(total=total, desc="pictures", unit=" pictures", disable=None) as bar:
         demo = write_demo(folder, seed, image_size=image_size, sizes=sizes, progress=bar.update)
     shops = [_open_shop(folder, shop.trade.platform, clock) for shop in demo.shops]
+    with clock.step("meet"):
+        network = meet(folder, [load_home(Path(shop["home"])) for shop in shops])
     with clock.step("recommend"):
         people = [_person(persona, shops) for persona in demo.personas if persona.name in SHOWN]
     document = {
@@ -78,8 +84,9 @@ def show_demo(folder: Path, seed: int, *, image_size: int = IMAGE_SIZE, sizes: S
         "seed": seed,
         "shops": shops,
         "personas": people,
+        "network": network,
         "seconds": clock.seconds,
-        "note": _ALONE,
+        "note": _TOGETHER,
     }
     return Report(document, _lines(document, demo))
 
@@ -131,6 +138,42 @@ def _open_shop(folder: Path, platform: str, clock: Clock) -> dict[str, Any]:
     }
 
 
+def meet(folder: Path, homes: list[Home]) -> dict[str, Any]:
+    """Both nodes run, until each holds both catalogs; then the first asks the second, and checks its receipt."""
+    receipt = folder / "receipt"
+    first, second = homes
+    with NodeProcess(first) as one:
+        one.ready()
+        with NodeProcess(second, "--peer", one.address) as other:
+            other.ready()
+            try:
+                seconds = wait_until(lambda: _connected(one) and _roots(one) == _roots(other) and len(_roots(one)) == 2)
+            except TimeoutError as error:
+                raise UserError(f"the two nodes did not agree {error}; {one.log} and {other.log} say why") from error
+            moved = sum(sum(node.status()["bytes_in"].values()) for node in (one, other))
+            words = ("--text", _ASKED, "--receipt", str(receipt), "--home", str(first.folder))
+            answer = call("query", second.identity.peer_id, *words)
+            other.stop()
+        one.stop()
+    verified = call("verify", str(receipt)).document
+    return {
+        "seconds": round(seconds, 2),
+        "bytes": moved,
+        "items": answer.document["items"],
+        "receipt": str(receipt),
+        "receipt_valid": verified["valid"],
+    }
+
+
+def _connected(node: NodeProcess) -> bool:
+    return any(peer["connected"] for peer in node.status()["peers"])
+
+
+def _roots(node: NodeProcess) -> dict[str, str]:
+    """Publisher -> root of each catalog that the node holds whole."""
+    return {one["publisher"]: one["root"] for one in node.status()["catalogs"] if one["state"] == "whole"}
+
+
 def _person(persona: Persona, shops: list[dict[str, Any]]) -> dict[str, Any]:
     """What a persona rated highest and is recommended, at every shop."""
     return {
@@ -140,13 +183,19 @@ def _person(persona: Persona, shops: list[dict[str, Any]]) -> dict[str, Any]:
             {
                 "platform": shop["platform"],
                 "rated_highest": _rated_highest(Path(shop["home"]), persona.name),
-                "recommended": call(
-                    "recommend", persona.name, "-k", str(_RECOMMENDED), "--home", shop["home"]
-                ).document["items"],
+                "recommended": _recommended(persona.name, shop, shop["platform"], _RECOMMENDED),
+                "elsewhere": _recommended(persona.name, shop, other["platform"], _ELSEWHERE),
             }
-            for shop in shops
+            for shop, other in zip(shops, reversed(shops), strict=True)
         ],
     }
+
+
+def _recommended(user: str, shop: dict[str, Any], platform: str, k: int) -> list[dict[str, Any]]:
+    """What this shop's node recommends to its user of that platform's items."""
+    words = ("recommend", user, "-k", str(k), "--platform", platform, "--home", shop["home"])
+    items: list[dict[str, Any]] = call(*words).document["items"]
+    return items
 
 
 def _rated_highest(home: Path, user: str) -> list[dict[str, Any]]:
@@ -169,19 +218,28 @@ def _lines(document: dict[str, Any], demo: Demo) -> list[str]:
             f"{stored} ratings by {len(demo.personas)} people; {catalog['imported']} items imported, "
             f"{catalog['unchanged']} unchanged, {sum(catalog['rejected'].values())} rejected"
         )
+    met = document["network"]
+    lines.append(
+        f"two nodes met: after {met['seconds']:.1f} s each held the other's catalog, verified; "
+        f"{met['bytes']:,} bytes moved"
+    )
+    lines.append(
+        f"{document['shops'][0]['platform']} asked for '{_ASKED}' and got {len(met['items'])} items, signed; "
+        f"the receipt is {'valid' if met['receipt_valid'] else 'NOT VALID'}: p2prec verify {met['receipt']}"
+    )
     for person in document["personas"]:
         lines += ["", f"{person['name']}. {person['bio']}"]
         for shop in person["shops"]:
             loved = "; ".join(f"{rated['name']} ({rated['rating']:g})" for rated in shop["rated_highest"])
             lines += [f"  at {shop['platform']} rated highest: {loved or 'nothing yet'}", "  and would like:"]
-            for place, item in enumerate(shop["recommended"], 1):
+            for place, item in enumerate(shop["recommended"] + shop["elsewhere"], 1):
                 lines += [f"  {place}. {item_line(item)}", f"       {item.get('reason', '')}"]
     seconds = document["seconds"]
     home = document["shops"][0]["home"]
     lines += [
         "",
         f"{sum(seconds.values()):.0f} s: " + ", ".join(f"{step} {took:.1f}" for step, took in seconds.items()),
-        _ALONE,
+        _TOGETHER,
         f"Look further: p2prec search 'red floral dress' --home {home}",
     ]
     return lines

@@ -29,14 +29,18 @@ FOREIGN = {
     "protocol": {"msgpack", "cryptography", "numpy"},
     "models": {"numpy", "scipy", "torch", "open_clip", "PIL", "safetensors", "huggingface_hub", "tqdm"},
 }
-# library -> the one file that may import it
-DOORS = {
+LIBP2P = tuple(f"node/libp2p_{room}.py" for room in ("transport", "host", "guards", "pubsub"))
+# library -> the files that may import it, one for all but libp2p, whose guards fill more
+DOORS: dict[str, str | tuple[str, ...]] = {
     "msgpack": "protocol/wire.py",
     "cryptography": "protocol/identity.py",
-    "libp2p": "node/libp2p_transport.py",
+    "libp2p": LIBP2P,
+    "multiaddr": LIBP2P,
     "sqlite3": "node/database.py",
     "open_clip": "models/clip.py",
     "ray": "sim/sweep.py",
+    "matplotlib": "sim/plots.py",
+    "optuna": "sim/tuning.py",
     "pyarrow": "node/documents.py",
 }
 # Names that read a clock, a device of chance or the environment: arguments instead, in the pure folders.
@@ -51,6 +55,14 @@ AMBIENT_PREFIXES = (
     "torch.rand",
     "torch.manual",
 )
+
+
+# Functions whose broad handler does not raise on: one connection of a peer, and the calls into libp2p that serve it,
+# which may raise anything.
+BROAD = {
+    "node/libp2p_guards.py": {"_tend", "guarded_stream", "read", "write", "quietly", "gone_if_failing"},
+    "node/libp2p_pubsub.py": {"push_msg", "stream_handler"},
+}
 
 
 def name_of(path: Path) -> str:
@@ -91,7 +103,8 @@ def test_imports_keep_to_the_folders_borders(path: Path) -> None:
     if folder in FOREIGN:
         assert foreign <= FOREIGN[folder]
     for library in roots & set(DOORS):
-        assert name_of(path) == DOORS[library], f"{library} has one door: {DOORS[library]}"
+        doors = DOORS[library]
+        assert name_of(path) in ((doors,) if isinstance(doors, str) else doors), f"{library} has its door: {doors}"
     if folder == "protocol" and "numpy" in roots:
         assert path.name == "vectors.py"
 
@@ -134,8 +147,12 @@ def test_time_and_chance_are_arguments(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_no_error_is_swallowed_wholesale(path: Path) -> None:
-    """Broad handlers only where the last thing they do is raise on."""
-    for node in ast.walk(tree_of(path)):
+    """Broad handlers only where the last thing they do is raise on, but for those named in BROAD."""
+    tree = tree_of(path)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AsyncFunctionDef) and node.name in BROAD.get(name_of(path), ()):
+            node.body = [ast.Pass()]
+    for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler):
             caught = (
                 {ast.unparse(one) for one in ast.walk(node.type) if isinstance(one, ast.Name)} if node.type else set()

@@ -13,7 +13,18 @@ from dataclasses import asdict
 
 from tests.bench.row import Row
 
-BENCHES = ("start", "imports", "ranking_speed", "quality")
+BENCHES = (
+    "start",
+    "imports",
+    "ranking_speed",
+    "record_speed",
+    "stream_speed",
+    "query_speed",
+    "catalog_sync",
+    "quality",
+    "movielens",
+    "discover",
+)
 
 
 def main() -> None:

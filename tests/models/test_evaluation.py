@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.evaluation import interval, ndcg_at, precision_at
+from models import evaluation
+from models.evaluation import interval, judge, ndcg_at, paired_difference, precision_at
+from models.fusion import Items
+from models.interactions import History, Interactions
+from models.leak_guard import LeakError
+from models.recommender import RatingPredictor
+from models.splits import Split, random_split
 
 
 def plain(scores: np.ndarray, relevant: np.ndarray, candidates: np.ndarray, k: int) -> tuple[float, float]:
@@ -60,3 +69,105 @@ def test_the_interval_covers_and_skips_users_without_a_verdict() -> None:
     # Half width of a 95 % interval of a mean of 400: 1.96 * 0.1 / 20.
     assert high - low == pytest.approx(2 * 1.96 * 0.1 / 20, rel=0.15)
     assert np.isnan(interval(np.array([np.nan]), rng)).all()
+
+
+class Fixed(RatingPredictor):
+    """Says the same of everybody: its scores are its ratings."""
+
+    name = "fixed"
+
+    def __init__(self, scores: list[float]) -> None:
+        self.scores_I = np.array(scores, np.float32)
+        self.low, self.high = 0.0, 5.0
+
+    def fit(self, ratings: Interactions, items: Items) -> Fixed:
+        return self
+
+    def expected(self, histories: Sequence[History]) -> np.ndarray:
+        return np.repeat(self.scores_I[None], len(histories), axis=0)
+
+    def contributions(self, history: History, item: int) -> np.ndarray:
+        return np.zeros(len(history), np.float32)
+
+
+def small_split(**more: np.ndarray) -> Split:
+    """Users 0..2 over five items; user 2 has nothing relevant in the test, user 1 nothing in the history."""
+    train = Interactions(np.array([0, 0, 2]), np.array([4, 0, 1]), np.array([5, 1, 3], np.float32), 4, 5)
+    test = Interactions(np.array([0, 0, 1, 2]), np.array([1, 2, 4, 0]), np.array([5, 1, 4, 2], np.float32), 4, 5)
+    return Split("given", train, train, test, **more)
+
+
+def test_judge_by_hand() -> None:
+    verdict = judge(Fixed([1, 2, 3, 4, 9]), small_split(), relevant=4, k=2)
+    assert verdict.users.tolist() == [0, 1, 2]
+    assert verdict.given_U.tolist() == [2, 0, 1]
+    whole = verdict.slices["all"]
+    # User 0 sees 3, 2 (4 is in the history) and misses item 1; user 1 sees 4 first; user 2 is not judged.
+    assert np.array_equal(whole.figures["ndcg"], [0, 1, np.nan], equal_nan=True)
+    assert np.array_equal(whole.figures["precision"], [0, 0.5, np.nan], equal_nan=True)
+    assert np.array_equal(whole.ceiling["precision"], [0.5, 0.5, np.nan], equal_nan=True)
+    # One relevant among three candidates and among five, two places.
+    assert np.allclose(whole.floor["recall"], [2 / 3, 2 / 5, np.nan], equal_nan=True)
+    assert whole.coverage == 3 / 5
+    # Over all four test ratings, also those that are not relevant; 9 is cut to the scale.
+    assert verdict.rmse == pytest.approx(np.sqrt(np.mean([3**2, 2**2, 1, 1])))
+    assert verdict.mae == pytest.approx(np.mean([3, 2, 1, 1]))
+
+
+def test_in_a_slice_only_its_items_compete() -> None:
+    mask = np.array([True, True, False, False, False])
+    verdict = judge(Fixed([1, 2, 3, 4, 9]), small_split(), 4, 2, slices={"low": mask})
+    low = verdict.slices["low"]
+    assert np.array_equal(low.figures["precision"], [0.5, np.nan, np.nan], equal_nan=True)
+    assert low.coverage == 0.5
+    assert np.isnan(low.diversity_U).all()
+
+
+def test_across_platforms_only_the_platform_asked_for_competes() -> None:
+    split = small_split(platform_I=np.array([0, 1, 1, 0, 0]), asked_U=np.array([1, 0, 0, -1]))
+    verdict = judge(Fixed([1, 2, 3, 4, 9]), split, 4, 1)
+    assert np.array_equal(verdict.slices["all"].figures["precision"], [0, 1, np.nan], equal_nan=True)
+    assert np.allclose(verdict.slices["all"].floor["precision"][:2], [1 / 2, 1 / 3])
+
+
+def test_a_leaking_split_is_not_judged() -> None:
+    split = small_split()
+    with pytest.raises(LeakError):
+        judge(Fixed([1, 2, 3, 4, 9]), replace(split, test=split.train), 4, 2)
+
+
+def test_portions_do_not_change_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    users, items = np.nonzero(rng.random((40, 30)) < 0.4)
+    values = rng.integers(1, 6, len(users)).astype(np.float32)
+    split = random_split(Interactions(users, items, values, 40, 30, None, (1.0, 5.0)), 0)
+    vectors = rng.normal(size=(30, 4)).astype(np.float32)
+    model = Fixed(rng.permutation(30).tolist())
+    whole = judge(model, split, 4, 5, vectors_ID=vectors)
+    monkeypatch.setattr(evaluation, "CELLS_MAX", 100)
+    parts = judge(model, split, 4, 5, vectors_ID=vectors)
+    assert parts.rmse == whole.rmse
+    for name, figure in whole.slices["all"].figures.items():
+        assert np.array_equal(figure, parts.slices["all"].figures[name], equal_nan=True)
+    assert np.allclose(whole.slices["all"].diversity_U, parts.slices["all"].diversity_U, equal_nan=True)
+    assert whole.slices["all"].gini == parts.slices["all"].gini
+
+
+def test_paired_difference_finds_a_small_steady_gain_and_not_chance() -> None:
+    rng = np.random.default_rng(0)
+    hard = rng.random(300)
+    gain = paired_difference(hard + 0.02 + rng.normal(0, 0.05, 300), hard, np.random.default_rng(1))
+    assert gain.low > 0
+    assert gain.p < 0.01
+    none = paired_difference(hard + rng.normal(0, 0.05, 300), hard, np.random.default_rng(1))
+    assert none.low < 0 < none.high
+    assert none.p > 0.05
+    same = paired_difference(hard, hard, np.random.default_rng(1))
+    assert (same.mean, same.p) == (0, 1)
+    assert np.isnan(paired_difference(hard, np.full(300, np.nan), rng).p)
+
+
+def test_paired_p_is_right_on_few_users() -> None:
+    """Five users, all better: of the 32 sign patterns two are as extreme."""
+    gain = paired_difference(np.ones(5), np.zeros(5), np.random.default_rng(2), draws=20_000)
+    assert gain.p == pytest.approx(2 / 32, abs=0.01)

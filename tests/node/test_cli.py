@@ -135,7 +135,7 @@ def test_the_same_id_at_two_shops_must_be_named_in_full(filled: Command) -> None
         (["search", "x", "-k", "ten"], "invalid int"),
         (["search", "x", "--platform", "Mynt"], "no platform 'Mynt' is known here; there are: Asolo"),
         (["similar", "nope"], "no item"),
-        (["recommend", "ada", "--model", "oracle"], "there are: content, popularity"),
+        (["recommend", "ada", "--model", "oracle"], "there are: als"),
         (["rate", "ada", "g0", "11"], "not a number from -1 to 10"),
         (["rate", "ada", "g0", "nan"], "not a number"),
         (["rate", "ada", "g0"], "USER ITEM VALUE"),

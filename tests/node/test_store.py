@@ -52,7 +52,8 @@ class StoreMachine(RuleBasedStateMachine):
         stored = self.store.items()
         assert {(one.catalog, one.item.item): one.item.price_minor for one in stored} == self.model
         assert len({one.slot for one in stored}) == len(stored) == len(self.store.vectors("f"))
-        assert sum(catalog.items for catalog in self.store.catalogs()) == len(self.model)
+        counted = {catalog.catalog: catalog.items for catalog in self.store.catalogs()}
+        assert counted == {number: sum(one == number for one, _ in self.model) for number in self.catalogs}
         for catalog, item in self.model:
             known = self.store.find_known(catalog, item)
             assert known is not None

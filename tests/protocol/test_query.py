@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import limits
-from protocol.envelope import seal
+from protocol.card import Card, seal_card
+from protocol.envelope import OVERHEAD_BYTES, seal
 from protocol.identity import Identity
-from protocol.limits import RemoteError
+from protocol.limits import NETWORK, SKEW_MS, RemoteError
 from protocol.query import (
     ANSWER_HEADS_MAX,
     KINDS,
     LIFETIME_MS_MAX,
+    QUERY_BYTES_MAX,
+    RECEIPT_BYTES_MAX,
     RESULTS_MAX,
-    SKEW_MS,
     Answer,
     AnsweredHead,
     AnsweredItem,
@@ -26,7 +28,9 @@ from protocol.query import (
     check_fresh,
     open_answer,
     open_query,
+    pack_item_subject,
     pack_receipt,
+    parse_item_subject,
     query_hash,
     seal_answer,
     seal_query,
@@ -36,8 +40,15 @@ from protocol.wire import pack
 
 ASKER, PEER, EVE = Identity(b"a" * 32), Identity(b"p" * 32), Identity(b"e" * 32)
 NOW = 1_700_000_000_000
-QUERY = Query(PEER.public, b"n" * 16, NOW, NOW + 60_000, "text", b"red floral dress", b"f" * 32, 10)
+QUERY = Query(PEER.public, NETWORK, b"n" * 16, NOW, NOW + 60_000, "text", b"red floral dress", b"f" * 32, 10)
 HEADS = (AnsweredHead(PEER.public, 3, b"r" * 32), AnsweredHead(EVE.public, 1, b"s" * 32))
+CARD = Card(b"f" * 32, b"\x01" * 64, b"n" * 16, NOW, NOW + 86_400_000, "Recommend to me.", 0.0)
+SUBJECTS = {
+    "text": b"red floral dress",
+    "item": pack_item_subject(EVE.public, "g7"),
+    "vector": b"\x01\xff" * 512,
+    "card": seal_card(EVE, CARD),
+}
 ITEMS = (AnsweredItem(0, "10017413", b"x" * 32, 0.75), AnsweredItem(1, "g7", b"y" * 32, -0.5))
 
 
@@ -55,13 +66,17 @@ def test_a_receipt_proves_the_exchange_by_itself() -> None:
     assert receipt.answer.heads == HEADS
 
 
-@given(st.data())
-def test_any_changed_byte_spoils_a_receipt(data: st.DataObject) -> None:
-    receipt = bytearray(exchange())
-    receipt[data.draw(st.integers(0, len(receipt) - 1))] ^= data.draw(st.integers(1, 255))
-    with pytest.raises(RemoteError) as caught:
-        verify_receipt(bytes(receipt))
-    assert caught.value.reason in limits.REASONS
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_flipped_bit_and_each_cut_spoils_a_receipt(kind: str) -> None:
+    receipt = exchange(replace(QUERY, kind=kind, subject=SUBJECTS[kind]))
+    verify_receipt(receipt)
+    for place in range(len(receipt)):
+        with pytest.raises(RemoteError):
+            verify_receipt(receipt[:place])
+        for flip in (1 << bit for bit in range(8)):
+            with pytest.raises(RemoteError) as caught:
+                verify_receipt(receipt[:place] + bytes([receipt[place] ^ flip]) + receipt[place + 1 :])
+            assert caught.value.reason in limits.REASONS
 
 
 @pytest.mark.parametrize(
@@ -75,7 +90,7 @@ def test_any_changed_byte_spoils_a_receipt(data: st.DataObject) -> None:
         (lambda: pack(["other", b"", b""]), "malformed"),
         (lambda: pack(["p2prec receipt 1", 5, b""]), "malformed"),
         (lambda: b"", "malformed"),
-        (lambda: bytes(200_000), "too_big"),
+        (lambda: bytes(RECEIPT_BYTES_MAX + 1), "too_big"),
     ],
 )
 def test_what_makes_a_receipt_worthless(receipt: object, reason: str) -> None:
@@ -91,17 +106,69 @@ def test_an_answer_to_another_query_is_no_answer_to_this_one() -> None:
         verify_receipt(pack_receipt(seal_query(ASKER, QUERY), answer))
 
 
-def test_queries_are_for_one_node_and_a_short_time() -> None:
-    check_fresh(QUERY, PEER.public, NOW)
-    check_fresh(QUERY, PEER.public, QUERY.expires_ms + SKEW_MS)
-    for me, now, reason in (
-        (EVE.public, NOW, "misdirected"),
-        (PEER.public, QUERY.expires_ms + SKEW_MS + 1, "expired"),
-        (PEER.public, NOW - SKEW_MS - 1, "expired"),
-    ):
+def reason_of(query: Query, now_ms: int = NOW, network: str = NETWORK, me: bytes = PEER.public) -> str:
+    """Why a query that opens is not answered."""
+    assert open_query(seal_query(ASKER, query)) == (ASKER.public, query)
+    try:
+        check_fresh(query, me, network, now_ms)
+    except RemoteError as error:
+        return error.reason
+    return "ok"
+
+
+def test_queries_are_for_one_node_of_one_network_and_a_short_time() -> None:
+    late = QUERY.expires_ms + SKEW_MS
+    assert [reason_of(QUERY, now) for now in (NOW - SKEW_MS, NOW, late)] == ["ok"] * 3
+    assert [reason_of(QUERY, now) for now in (NOW - SKEW_MS - 1, late + 1)] == ["expired"] * 2
+    assert reason_of(QUERY, me=EVE.public) == "misdirected"
+    assert reason_of(QUERY, network="other") == "wrong_network"
+    assert reason_of(replace(QUERY, network="p2prec ")) == "wrong_network"
+
+
+def test_more_than_is_answered_can_be_asked_for_and_is_refused_for_that_reason() -> None:
+    for most in (replace(QUERY, k=RESULTS_MAX), replace(QUERY, expires_ms=NOW + LIFETIME_MS_MAX)):
+        assert reason_of(most) == "ok"
+    for more in (replace(QUERY, k=RESULTS_MAX + 1), replace(QUERY, expires_ms=NOW + LIFETIME_MS_MAX + 1)):
+        assert reason_of(more) == "over_limit"
+
+
+def test_a_card_that_expired_is_not_asked_about() -> None:
+    for at_ms, reason in ((CARD.issued_ms, "ok"), (CARD.expires_ms, "ok"), (CARD.expires_ms + 1, "expired")):
+        query = replace(QUERY, kind="card", subject=SUBJECTS["card"], issued_ms=at_ms, expires_ms=at_ms + 1000)
+        assert reason_of(query, at_ms) == reason
+
+
+def test_item_subjects() -> None:
+    assert parse_item_subject(pack_item_subject(EVE.public, "gr\u00fcn")) == (EVE.public, "gr\u00fcn")
+    for bad in (b"", EVE.public, EVE.public[:-1], EVE.public + b"\xff", EVE.public + b"x" * 129, EVE.public + b"a\n"):
         with pytest.raises(RemoteError) as caught:
-            check_fresh(QUERY, me, now)
+            parse_item_subject(bad)
+        assert caught.value.reason == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "reason"),
+    [
+        ("text", b"\xff", "malformed"),
+        ("item", EVE.public, "malformed"),
+        ("vector", b"\x01" * 63, "bad_vector"),
+        ("vector", bytes(64), "bad_vector"),
+        ("vector", b"\x01" * (limits.VECTOR_BYTES_MAX + 2), "bad_vector"),
+        ("card", b"card", "malformed"),
+        ("card", SUBJECTS["card"][:-1] + b"!", "bad_signature"),
+        ("card", SUBJECTS["item"], "malformed"),
+    ],
+)
+def test_malformed_subjects_are_neither_sealed_nor_opened(kind: str, subject: bytes, reason: str) -> None:
+    bad = replace(QUERY, kind=kind, subject=subject)
+    for attempt in (lambda: seal_query(ASKER, bad), lambda: open_query(seal(ASKER, "query/1", pack(values_of(bad))))):
+        with pytest.raises(RemoteError) as caught:
+            attempt()
         assert caught.value.reason == reason
+
+
+def values_of(query: Query) -> list[object]:
+    return [getattr(query, field.name) for field in fields(query)]
 
 
 @pytest.mark.parametrize(
@@ -114,10 +181,16 @@ def test_queries_are_for_one_node_and_a_short_time() -> None:
         {"subject": b""},
         {"subject": bytes(5000)},
         {"k": 0},
-        {"k": RESULTS_MAX + 1},
+        {"k": 2**53 + 1},
+        {"kind": ["text"]},
+        {"network": ""},
+        {"network": "x" * 33},
+        {"network": "caf\u00e9"},
+        {"network": "a\n"},
+        {"network": b"p2prec"},
         {"k": True},
         {"expires_ms": NOW},
-        {"expires_ms": NOW + LIFETIME_MS_MAX + 1},
+        {"expires_ms": 2**53 + 1},
         {"issued_ms": -1},
     ],
 )
@@ -125,9 +198,8 @@ def test_queries_out_of_bounds_are_neither_sealed_nor_opened(change: dict[str, o
     bad = replace(QUERY, **change)  # type: ignore[arg-type]
     with pytest.raises(RemoteError):
         seal_query(ASKER, bad)
-    fields = [bad.to, bad.nonce, bad.issued_ms, bad.expires_ms, bad.kind, bad.subject, bad.encoder, bad.k]
     with pytest.raises(RemoteError):
-        open_query(seal(ASKER, "query/1", pack(fields)))
+        open_query(seal(ASKER, "query/1", pack(values_of(bad))))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +233,7 @@ def test_arbitrary_bytes(raw: bytes) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_travels(kind: str) -> None:
-    query = replace(QUERY, kind=kind)
+    query = replace(QUERY, kind=kind, subject=SUBJECTS[kind])
     assert open_query(seal_query(ASKER, query)) == (ASKER.public, query)
 
 
@@ -169,7 +241,9 @@ def test_a_full_answer_fits() -> None:
     heads = tuple(AnsweredHead(bytes(32), 2**63 - 1, bytes(32)) for _ in range(ANSWER_HEADS_MAX))
     items = tuple(AnsweredItem(ANSWER_HEADS_MAX - 1, "x" * 128, bytes(32), 0.1) for _ in range(RESULTS_MAX))
     answer = Answer(bytes(32), NOW, "m" * 64, heads, items)
-    assert open_answer(seal_answer(PEER, answer)) == (PEER.public, answer)
+    sealed = seal_answer(PEER, answer)
+    assert open_answer(sealed) == (PEER.public, answer)
+    assert len(pack_receipt(bytes(QUERY_BYTES_MAX + OVERHEAD_BYTES), sealed)) <= RECEIPT_BYTES_MAX
 
 
 def test_the_replay_window_admits_once_and_forgets_in_time() -> None:
@@ -186,3 +260,12 @@ def test_the_replay_window_admits_once_and_forgets_in_time() -> None:
     assert [admit(n, NOW) for n in (1, 1, 2, 3, 4)] == ["ok", "replayed", "ok", "ok", "too_many"]
     later = NOW + 1000 + SKEW_MS + 1
     assert [admit(n, later) for n in (5, 6, 7, 8)] == ["ok", "ok", "ok", "too_many"]
+
+
+def test_queries_from_before_a_restart_stay_replayed() -> None:
+    window = ReplayWindow()
+    name = query_hash(seal_query(ASKER, QUERY))
+    window.restore(name, QUERY.expires_ms + SKEW_MS)
+    with pytest.raises(RemoteError) as caught:
+        window.admit(name, QUERY, NOW)
+    assert caught.value.reason == "replayed"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import wire
-from protocol.limits import WIRE_DEPTH_MAX, RemoteError
+from protocol.limits import FRAME_BYTES_MAX, WIRE_DEPTH_MAX, WIRE_LISTS_MAX, RemoteError
 
 leaves = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.floats(allow_nan=False), st.text(), st.binary()
@@ -70,3 +70,30 @@ def test_depth_is_limited_exactly() -> None:
     assert wire.parse(wire.pack(value)) == value
     with pytest.raises(RemoteError):
         wire.parse(wire.pack([value]))
+
+
+@pytest.mark.parametrize("inner", [[], {}, [1]])
+def test_lists_and_maps_are_counted(inner: object) -> None:
+    half = [inner] * (WIRE_LISTS_MAX // 2 - 2)
+    value = [half, [*half, inner]]
+    assert wire.parse(wire.pack(value)) == value
+    for parse in (wire.parse, wire.parse_loose):
+        with pytest.raises(RemoteError):
+            parse(wire.pack([half, [*half, inner, inner]]))
+
+
+@pytest.mark.parametrize("unit", [b"\x90", b"\x80", b"\x9f" + b"\x90" * 15, b"\xdd\x00\x0f\x00\x00", b"\xa2ab"])
+def test_a_frame_of_what_costs_most_to_build_is_refused(unit: bytes) -> None:
+    count = (FRAME_BYTES_MAX - 5) // len(unit)
+    with pytest.raises(RemoteError):
+        wire.parse_loose(b"\xdd" + count.to_bytes(4, "big") + unit * count)
+
+
+def test_parsing_loosely_leaves_only_nesting_to_the_caller() -> None:
+    deep: object = 1
+    for _ in range(100):
+        deep = [deep]
+    assert wire.parse_loose(wire.pack(deep)) == deep
+    for hostile in (b"\xc1", b"\x91" * 100_000, msgpack.packb(msgpack.ExtType(5, b"")), msgpack.packb({1: 2})):
+        with pytest.raises(RemoteError):
+            wire.parse_loose(hostile)

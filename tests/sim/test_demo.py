@@ -47,6 +47,8 @@ def test_three_people_get_five_reasoned_recommendations_at_each_shop(
         for shop in person["shops"]:
             assert len(shop["recommended"]) == 5
             assert all(item["reason"] and item["platform"] == shop["platform"] for item in shop["recommended"])
+            assert len(shop["elsewhere"]) == 3
+            assert all(item["reason"] and item["platform"] != shop["platform"] for item in shop["elsewhere"])
             rated = [one["rating"] for one in shop["rated_highest"]]
             assert rated == sorted(rated, reverse=True) and 1 <= len(rated) <= 3
             assert not {one["item"] for one in shop["rated_highest"]} & {one["item"] for one in shop["recommended"]}
@@ -58,8 +60,20 @@ def test_the_document_is_json_and_the_lines_say_it_all(finished: tuple[Path, dic
     assert json.loads(json.dumps(document))["seed"] == 3
     text = "\n".join(report.lines)
     assert all(persona.bio in text for persona in PERSONAS if persona.name in SHOWN)
-    assert "only its own items" in text
+    assert "two nodes met" in text
     assert {"render", "recommend", "Ostrella: import"} <= report.document["seconds"].keys()
+
+
+def test_the_nodes_met_over_the_network(finished: tuple[Path, dict[str, object]]) -> None:
+    folder, document = finished
+    network = document["network"]
+    assert isinstance(network, dict)
+    assert network["receipt_valid"]
+    assert network["items"]
+    assert network["bytes"] > 105 * 300
+    for shop in ("ostrella", "mayurva"):
+        listed = call("catalog", "list", "--home", str(folder / shop / "home")).document["items"]
+        assert len(listed) == sum(SIZES)
 
 
 def test_a_finished_demo_is_reused(finished: tuple[Path, dict[str, object]]) -> None:

@@ -1,0 +1,93 @@
+"""A fitted model as two files in a folder: `model.safetensors` (what it learned) and `model.json` (what it is).
+
+Nothing is pickled, so a file from elsewhere can at worst be refused. The JSON carries the digest of the tensors and
+is written last: a copy that was cut short, changed or mixed up from two models does not open. A loaded model gives the
+same scores to the bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from models.fusion import Items
+from models.recommender import Arrays, Recommender
+from models.registry import model_class
+
+ARRAYS_FILE, MODEL_FILE = "model.safetensors", "model.json"
+FORMAT = 1
+ITEM_ARRAYS = tuple(field.name for field in fields(Items))
+
+
+def save_model(model: Recommender, folder: Path) -> None:
+    """Write a fitted model into `folder`, which is made if need be; a model that was there is replaced."""
+    arrays = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in model.arrays().items()}
+    tensors = save(arrays)
+    head = {
+        "format": FORMAT,
+        "name": model.name,
+        "version": model.version,
+        "params": model.params(),
+        "arrays_sha256": hashlib.sha256(tensors).hexdigest(),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ARRAYS_FILE).write_bytes(tensors)
+    (folder / MODEL_FILE).write_text(json.dumps(head, indent=1) + "\n", "utf-8")
+
+
+def load_model(folder: Path) -> Recommender:
+    """The fitted model of a folder. Raises: ValueError, one sentence, when there is none or it can't be trusted."""
+    for file in (MODEL_FILE, ARRAYS_FILE):
+        if not (folder / file).is_file():
+            raise ValueError(f"{folder} holds no saved model: {file} is missing")
+    head = _parse_head(folder / MODEL_FILE)
+    tensors = (folder / ARRAYS_FILE).read_bytes()
+    if hashlib.sha256(tensors).hexdigest() != head["arrays_sha256"]:
+        raise ValueError(f"{folder / ARRAYS_FILE} is damaged or belongs to another model")
+    kind = model_class(head["name"])
+    if head["version"] != kind.version:
+        raise ValueError(f"{folder} holds version {head['version']} of {kind.name}; this program reads {kind.version}")
+    try:
+        model = kind(**head["params"])
+    except TypeError as error:
+        raise ValueError(f"{folder / MODEL_FILE} has parameters that {kind.name} does not know") from error
+    try:
+        return model.with_arrays(load(tensors))
+    except SafetensorError as error:
+        raise ValueError(f"{folder / ARRAYS_FILE} is not a safetensors file") from error
+
+
+def items_arrays(items: Items) -> Arrays:
+    """The items as arrays, for models that keep them."""
+    return {name: np.asarray(getattr(items, name)) for name in ITEM_ARRAYS}
+
+
+def items_from(arrays: Mapping[str, npt.NDArray[Any]]) -> Items:
+    """The items that `items_arrays` took apart. Raises: ValueError when an array is missing."""
+    missing = [name for name in ITEM_ARRAYS if name not in arrays]
+    if missing:
+        raise ValueError(f"saved items lack {', '.join(missing)}")
+    columns: dict[str, Any] = {name: arrays[name] for name in ITEM_ARRAYS}
+    return Items(**columns | {"image_weight": float(arrays["image_weight"])})
+
+
+def _parse_head(file: Path) -> dict[str, Any]:
+    try:
+        head = json.loads(file.read_text("utf-8"))
+    except ValueError as error:  # of JSON and of UTF-8
+        raise ValueError(f"{file} is not JSON") from error
+    kinds = {"format": int, "name": str, "version": int, "params": dict, "arrays_sha256": str}
+    if not isinstance(head, dict) or any(not isinstance(head.get(key), kind) for key, kind in kinds.items()):
+        raise ValueError(f"{file} does not describe a model")
+    if head["format"] != FORMAT:
+        raise ValueError(f"{file} has format {head['format']}; this program reads {FORMAT}")
+    return head

@@ -1,0 +1,122 @@
+"""The commands around a running node: node start, node status, node peers."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from node.config import Home, home_folder, load_home
+from node.control import ask_node
+from node.database import Database
+from node.errors import UserError
+from node.peers import peer_in
+from node.report import Report
+from node.session import home_encoder
+
+# A node that is told to stop must not wait long for another process's lock.
+ENGINE_BUSY_MS = 2_000
+LISTEN = "/ip4/0.0.0.0/tcp/0"
+
+
+def run_start(options: Namespace) -> None:
+    """Run the node until it is told to stop. Prints one line when it is ready."""
+    # Until the runtime listens to signals: importing the network takes half a second.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    home = load_home(home_folder(options.home))
+    for address in options.peer:
+        if peer_in(address) is None:
+            raise UserError(f"--peer {address} must end in /p2p/PEER_ID, as that node's own start prints it")
+    for peer in options.allow:
+        if peer_in(f"/p2p/{peer}") is None:
+            raise UserError(f"--allow {peer} is no peer id; p2prec node peers shows them")
+    if options.queries_per_minute < 1:
+        raise UserError("--queries-per-minute must be at least 1")
+    if options.items_max < 0:
+        raise UserError("--items-max must be 0 or more")
+
+    from node.capture import Capture
+    from node.engine import Engine, Settings
+    from node.jobs import Ranker
+    from node.libp2p_transport import Libp2pTransport
+    from node.query_service import Policy
+    from node.runtime import Runtime, locked, run_node
+    from node.transport import Transport
+
+    def ready(addresses: list[str]) -> None:
+        document = {"peer_id": home.identity.peer_id, "addresses": addresses, "api": None}
+        print(json.dumps(document) if options.json else " ".join(addresses), flush=True)
+
+    with locked(home):
+        dim = home.config.dim or home_encoder(home).dim
+        settings = Settings(
+            home.config.platform,
+            bytes.fromhex(home.config.fingerprint),
+            2 * dim,
+            Policy(home.config.network, frozenset(options.allow) or None, options.queries_per_minute),
+            tuple(options.peer),
+            options.items_max,
+        )
+        engine = Engine(Database(home.database, ENGINE_BUSY_MS), home.identity, settings, random.SystemRandom())
+        transport: Transport = Libp2pTransport(
+            home.identity.seed, options.listen or [LISTEN], network=home.config.network, mdns=options.mdns
+        )
+        if options.capture:
+            transport = Capture(transport, Path(options.capture))
+        run_node(Runtime(home, engine, transport, Ranker(home)), ready)
+
+
+def run_status(options: Namespace) -> Report:
+    """What the node holds and whom it knows; of a node that does not run, what its store says."""
+    home = load_home(home_folder(options.home))
+    document = {"peer_id": home.identity.peer_id, "platform": home.config.platform, **node_status(home)}
+    lines = [f"{home.config.platform} {home.identity.peer_id}: {'running' if document['running'] else 'not running'}"]
+    lines += [f"  at {address}" for address in document["addresses"]]
+    for one in document["catalogs"]:
+        state = one["state"] if one["comparable"] or one["state"] == "empty" else f"{one['state']}, another encoder"
+        lines.append(
+            f"  {one['platform'] or '-':20} {one['items_known']:>8} of {one['items_total']:>8} items"
+            f"  version {one['version'] or '-'}  {state}"
+        )
+    lines.append(f"  {sum(peer['connected'] for peer in document['peers'])} peers connected")
+    for way in ("in", "out"):
+        counts = document[f"bytes_{way}"]
+        lines += [f"  bytes {way}: " + ", ".join(f"{kind} {count:,}" for kind, count in counts.items())] * bool(counts)
+    if document["refused"]:
+        lines.append("  refused: " + ", ".join(f"{reason} {count}" for reason, count in document["refused"].items()))
+    return Report(document, lines)
+
+
+def run_peers(options: Namespace) -> Report:
+    """Peers of the running node: connected, scored down, banned."""
+    home = load_home(home_folder(options.home))
+    peers = node_status(home)["peers"]
+    lines = [
+        f"{peer['peer_id']}  {'connected' if peer['connected'] else 'gone':9}  score {peer['score']:g}"
+        + (f"  banned for {peer['banned_seconds']} s" if peer["banned_seconds"] else "")
+        + (f"  faults: {', '.join(f'{reason} {n}' for reason, n in peer['faults'].items())}" if peer["faults"] else "")
+        for peer in peers
+    ]
+    return Report({"peers": peers}, lines or ["no peers; connect with: p2prec node start --peer ADDRESS"])
+
+
+def node_status(home: Home) -> dict[str, Any]:
+    """Of the running node, else read from its store."""
+    document = ask_node(home, "status")
+    if document is not None:
+        return document
+    from node.outbox import Traffic
+    from node.status import stored_catalogs
+
+    database = Database(home.database)
+    try:
+        catalogs = stored_catalogs(database, bytes.fromhex(home.config.fingerprint))
+    finally:
+        database.close()
+    empty: dict[str, Any] = {"addresses": [], "peers": [], "models": [], **Traffic().report()}
+    return {"running": False, "catalogs": catalogs, **empty}

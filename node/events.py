@@ -1,0 +1,105 @@
+"""What happens to a node and what it decides: the engine's input and output, all plain values.
+
+Network events and effects are in `node/transport.py`; here are those of the owner (commands), of the clock, and of
+heavy work (jobs), which the engine only orders and somebody else does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from node.transport import NetworkEffect, NetworkEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The network listens. First of all events."""
+
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed; what is due is done. About once a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """The owner asks through the control socket: a name and plain arguments. A `Reply` with this token follows."""
+
+    token: int
+    name: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a command: a JSON document, or the owner's mistake in one sentence."""
+
+    token: int
+    document: dict[str, Any] | None
+    mistake: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """A job: the k items nearest to what a peer's query is about. `kind` and `subject` as in protocol.query."""
+
+    kind: str
+    subject: bytes
+    k: int
+
+
+@dataclass(frozen=True, slots=True)
+class RankedHead:
+    """A catalog version that was ranked over."""
+
+    publisher: bytes
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RankedItem:
+    """A place in the list: whose (place in `heads`), which, in which state, how near."""
+
+    head: int
+    item: str
+    record: bytes
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """What came of a `Rank`: empty `model` means that the subject is not known here."""
+
+    model: str
+    heads: tuple[RankedHead, ...]
+    items: tuple[RankedItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StartJob:
+    """Do this somewhere that keeps nobody waiting; a `JobDone` with this token follows."""
+
+    token: int
+    job: Rank
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A line for the owner's log: what changed, not every frame."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobDone:
+    """A job's result."""
+
+    token: int
+    result: Ranked
+
+
+Event: TypeAlias = NetworkEvent | Started | Tick | Command | JobDone
+Effect: TypeAlias = NetworkEffect | Reply | StartJob | Say

@@ -1,0 +1,34 @@
+"""How many queries a peer may ask: so many a minute, all at once if it likes, then as time gives more.
+
+A token bucket in whole numbers: what is kept of a peer is the moment at which its bucket is full again, so a peer that
+has been quiet needs no memory at all. No clock: `now_ms` comes with each call.
+"""
+
+from __future__ import annotations
+
+from protocol.limits import RemoteError
+
+MINUTE_MS = 60_000
+# Peers with a bucket that is not full; some 150 bytes each. Newcomers beyond are refused until one fills up.
+PEERS_MAX = 10_000
+
+
+class Budget:
+    """Queries by peer; 0 a minute refuses all."""
+
+    def __init__(self, queries_per_minute: int) -> None:
+        self._per_minute = queries_per_minute
+        # In milliseconds times queries a minute: one query is then MINUTE_MS, and nothing is ever rounded.
+        self._full_at: dict[str, int] = {}
+
+    def admit(self, peer: str, now_ms: int) -> None:
+        """Spend one of the peer's queries. Raises: RemoteError("over_budget") when none is left."""
+        now = now_ms * self._per_minute
+        full_at = max(self._full_at.get(peer, now), now) + MINUTE_MS
+        if full_at - now > MINUTE_MS * self._per_minute:
+            raise RemoteError("over_budget", f"over {self._per_minute} queries a minute")
+        if peer not in self._full_at and len(self._full_at) >= PEERS_MAX:
+            self._full_at = {one: at for one, at in self._full_at.items() if at > now}
+            if len(self._full_at) >= PEERS_MAX:
+                raise RemoteError("over_budget", f"over {PEERS_MAX} peers ask at once")
+        self._full_at[peer] = full_at
