@@ -17,6 +17,7 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import sparse
 
+from models.descent import Descent
 from models.fusion import Items
 from models.interactions import History, Interactions, Values
 from models.least_squares import Factors, solve_rows
@@ -30,7 +31,7 @@ TRACE = 1e-3
 
 
 class LowRank(RatingPredictor):
-    """`batch` in ratings. Ratings are divided by their spread first, so that the rest means the same on every scale."""
+    """`batch` in ratings; `warmup` and `clip` as in models.descent. Ratings are divided by their spread first, so that the rest means the same on every scale."""
 
     name: ClassVar[str] = "low_rank"
     learned: ClassVar[tuple[str, ...]] = ("overall", "unit", "item_IF", "bias_I", "low", "high")
@@ -49,6 +50,8 @@ class LowRank(RatingPredictor):
         batch: int = 512,
         epochs: int = 20,
         reg: float = 0.15,
+        warmup: int = 0,
+        clip: float | None = None,
         seed: int = 0,
     ) -> None:
         self.factors = factors
@@ -57,6 +60,8 @@ class LowRank(RatingPredictor):
         self.batch = batch
         self.epochs = epochs
         self.reg = reg
+        self.warmup = warmup
+        self.clip = clip
         self.seed = seed
 
     def fit(self, ratings: Interactions, items: Items) -> Self:
@@ -109,6 +114,7 @@ class LowRank(RatingPredictor):
         targets = torch.from_numpy(((ratings.values - self.overall) / self.unit).astype(np.float32))
         user, item = (torch.from_numpy(table).requires_grad_() for table in (user_UG, item_IG))
         adam = torch.optim.Adam([user, item], lr=self.learning_rate)
+        descent = Descent(adam, warmup=self.warmup, clip=self.clip)
         for _ in range(self.epochs):
             order = torch.from_numpy(draw.permutation(len(targets)))
             for batch in torch.split(order, self.batch):
@@ -116,9 +122,6 @@ class LowRank(RatingPredictor):
                 said = (x[:, :-1] * y[:, :-1]).sum(dim=1)
                 if self.biases:
                     said = said + x[:, -1] + y[:, -1]
-                adam.zero_grad()
                 error = (targets[batch] - said).square().mean()
                 penalty = self.reg * (x.square().sum() + y.square().sum()) / len(batch)
-                # torch leaves this function without annotations.
-                (error + penalty).backward()  # type: ignore[no-untyped-call]
-                adam.step()
+                descent.step(error + penalty)

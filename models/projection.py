@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
+from models.descent import Descent
 from models.episodes import Batch, learn
 from models.features import BASIS, PRICE_COLUMNS, phi_of
 from models.fusion import Items, Vectors
@@ -73,12 +74,16 @@ class Projection(LinearTaste):
         rank: int = RANK,
         steps: int = STEPS_MAX,
         learning_rate: float = LEARNING_RATE,
+        warmup: int = 0,
+        clip: float | None = None,
         basis: str = BASIS,
         seed: int = 0,
     ) -> None:
         self.rank = rank
         self.steps = steps
         self.learning_rate = learning_rate
+        self.warmup = warmup
+        self.clip = clip
         self.basis = basis
         self.seed = seed
 
@@ -87,7 +92,7 @@ class Projection(LinearTaste):
         start = self.block
 
         def make() -> ProjectionLearner:
-            return ProjectionLearner(start, self.phi_IK, self.overall, self.spread, self.learning_rate)
+            return ProjectionLearner(start, self)
 
         learner = learn(make, ratings.histories(), self.steps, self.seed)
         assert isinstance(learner, ProjectionLearner)
@@ -146,20 +151,19 @@ class FixedProjection(LinearTaste):
 
 
 class ProjectionLearner:
-    """W, m and l in training (models.episodes.Learner). Levels are rebuilt from each episode's support alone."""
+    """W, m and l in training (models.episodes.Learner), over the features and the scale of a prepared model. Levels are rebuilt from each episode's support alone."""
 
-    def __init__(
-        self, start: ProjectionBlock, phi_IK: Vectors, overall: float, spread: float, learning_rate: float
-    ) -> None:
+    def __init__(self, start: ProjectionBlock, model: Projection) -> None:
         import torch
 
-        self._phi_IK, self._overall, self._spread = phi_IK, overall, spread
+        self._phi_IK, self._overall, self._spread = model.phi_IK, model.overall, model.spread
         self.w_RK = torch.tensor(start.w_RK, requires_grad=True)
         self.mean_R = torch.tensor(start.mean_R, requires_grad=True)
         self.log_ridge = torch.tensor(start.log_ridge, requires_grad=True)
         self._weights = [self.w_RK, self.mean_R, self.log_ridge]
         quick = {"params": self._weights[1:], "lr": QUICK_RATE}
-        self._adam = torch.optim.Adam([{"params": [self.w_RK], "lr": learning_rate}, quick])
+        adam = torch.optim.Adam([{"params": [self.w_RK], "lr": model.learning_rate}, quick])
+        self._descent = Descent(adam, warmup=model.warmup, clip=model.clip, longest=GRADIENT_MAX)
 
     def block(self) -> ProjectionBlock:
         """A copy of the weights as they stand."""
@@ -168,12 +172,7 @@ class ProjectionLearner:
 
     def step(self, batch: Batch) -> None:
         """One step of Adam."""
-        import torch
-
-        self._adam.zero_grad()
-        self.objective(batch).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._weights, GRADIENT_MAX)
-        self._adam.step()
+        self._descent.step(self.objective(batch))
 
     def loss(self, batch: Batch) -> float:
         """Mean squared error of the queries, in squared spreads; users count alike."""

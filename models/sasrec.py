@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from models.descent import Descent
 from models.fusion import Items
 from models.interactions import History, Interactions, Rows, Values
 from models.likes import LIKING, LikesRecommender
@@ -46,6 +47,8 @@ class SasRec(LikesRecommender):
         dropout: float = 0.2,
         learning_rate: float = 2e-3,
         epochs: int = 100,
+        warmup: int = 0,
+        clip: float | None = None,
         relevant: float | None = None,
         seed: int = 0,
     ) -> None:
@@ -55,6 +58,8 @@ class SasRec(LikesRecommender):
         self.learning_rate = learning_rate
         self.epochs = epochs
         self.relevant = relevant
+        self.warmup = warmup
+        self.clip = clip
         self.seed = seed
         self._weights: Weights = {}
 
@@ -137,6 +142,7 @@ class SasRec(LikesRecommender):
         for weight in self._weights.values():
             weight.requires_grad_()
         adam = torch.optim.Adam(self._weights.values(), lr=self.learning_rate, betas=(0.9, 0.98))
+        descent = Descent(adam, warmup=self.warmup, clip=self.clip)
         for _ in range(self.epochs):
             order = rng.permutation(len(sequences)).tolist()
             for start in range(0, len(order), BATCH):
@@ -147,10 +153,7 @@ class SasRec(LikesRecommender):
                 told = torch.from_numpy(given >= 0) & (drawn != wanted)
                 item = self._weights["embed.item"]
                 ahead = torch.stack([(answer * item[wanted]).sum(2), -(answer * item[drawn]).sum(2)])
-                loss = -torch.nn.functional.logsigmoid(ahead[:, told]).sum() / max(int(told.sum()), 1)
-                adam.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                adam.step()
+                descent.step(-torch.nn.functional.logsigmoid(ahead[:, told]).sum() / max(int(told.sum()), 1))
         self._weights = {name: weight.detach() for name, weight in self._weights.items()}
 
     def _next(self, liked_BL: Rows) -> Scores:

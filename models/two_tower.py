@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 
+from models.descent import Descent
 from models.episodes import Batch, learn
 from models.features import BASIS, FEATURE_RULE, fixed_noise, phi_of
 from models.fusion import Items, Vectors
@@ -101,12 +102,16 @@ class TwoTower(Recommender):
         learning_rate: float = LEARNING_RATE,
         ridge: float = RIDGE,
         basis: str = BASIS,
+        warmup: int = 0,
+        clip: float | None = None,
         seed: int = 0,
     ) -> None:
         self.steps = steps
         self.learning_rate = learning_rate
         self.ridge = ridge
         self.basis = basis
+        self.warmup = warmup
+        self.clip = clip
         self.seed = seed
 
     def fit(self, ratings: Interactions, items: Items) -> Self:
@@ -195,7 +200,8 @@ class TowerLearner:
         self._model = model
         self.weights = {name: torch.tensor(getattr(start, name), requires_grad=True) for name in NAMES}
         self._draw = np.random.default_rng(model.seed)
-        self._adam = torch.optim.AdamW(self.weights.values(), lr=model.learning_rate, weight_decay=WEIGHT_DECAY)
+        adam = torch.optim.AdamW(self.weights.values(), lr=model.learning_rate, weight_decay=WEIGHT_DECAY)
+        self._descent = Descent(adam, warmup=model.warmup, clip=model.clip, longest=GRADIENT_MAX)
 
     def block(self) -> TowerBlock:
         """A copy of the weights as they stand."""
@@ -203,12 +209,7 @@ class TowerLearner:
 
     def step(self, batch: Batch) -> None:
         """One step of Adam."""
-        import torch
-
-        self._adam.zero_grad()
-        self.objective(batch, self._draw).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(list(self.weights.values()), GRADIENT_MAX)
-        self._adam.step()
+        self._descent.step(self.objective(batch, self._draw))
 
     def loss(self, batch: Batch) -> float:
         """Mean variance of the residuals, in squared spreads, always against the same catalog items."""

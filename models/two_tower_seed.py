@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.features import joined_halves
+from models.descent import Descent
 from models.fusion import Items, Vectors
 from models.interactions import History, Interactions, Values
 from models.matrix import matrix_of, matrix_of_histories
@@ -38,9 +39,19 @@ class SeedTwoTower(RatingPredictor):
     item_IO: Vectors
     """The item tower's answers, rows of unit length."""
 
-    def __init__(self, *, epochs: int = 10, learning_rate: float = 1e-3, seed: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        epochs: int = 10,
+        learning_rate: float = 1e-3,
+        warmup: int = 0,
+        clip: float | None = None,
+        seed: int = 0,
+    ) -> None:
         self.epochs = epochs
         self.learning_rate = learning_rate
+        self.warmup = warmup
+        self.clip = clip
         self.seed = seed
         self._weights: dict[str, Vectors] = {}
 
@@ -109,6 +120,7 @@ class SeedTwoTower(RatingPredictor):
         import torch
 
         adam = torch.optim.Adam(weights.values(), lr=self.learning_rate)
+        descent = Descent(adam, warmup=self.warmup, clip=self.clip)
         rng = np.random.default_rng(self.seed)
         rows_UI = matrix_of(ratings)
         for _ in range(self.epochs):
@@ -123,10 +135,7 @@ class SeedTwoTower(RatingPredictor):
                 for layer in ("first", "second"):
                     inner_B1 = torch.relu(inner_B1 @ weights[layer].T + weights[f"{layer}_bias"])
                 expected_B = (inner_B1 @ weights["last"].T + weights["last_bias"])[:, 0]
-                adam.zero_grad()
-                loss: torch.Tensor = ((expected_B - torch.from_numpy(ratings.values[batch])) ** 2).mean()
-                loss.backward()  # type: ignore[no-untyped-call]
-                adam.step()
+                descent.step(((expected_B - torch.from_numpy(ratings.values[batch])) ** 2).mean())
 
     def _rating(self, cosine_N: Vectors) -> Vectors:
         """The MLP, for each cosine: float32 [N]."""

@@ -37,7 +37,9 @@ def learner(seed: int = 0) -> tuple[ProjectionLearner, Batch, np.ndarray]:
     phi_IK = rng.normal(size=(N_ITEMS, 7)).astype(np.float32)
     start = ProjectionBlock(rng.normal(size=(3, 7)).astype(np.float32), rng.normal(size=3).astype(np.float32), 0.3)
     histories, _ = world()
-    return ProjectionLearner(start, phi_IK, 4.0, 2.0, 0.01), draw_batch(histories[:4], rng), phi_IK
+    model = Projection(learning_rate=0.01)
+    model.phi_IK, model.overall, model.spread = phi_IK, 4.0, 2.0
+    return ProjectionLearner(start, model), draw_batch(histories[:4], rng), phi_IK
 
 
 def test_the_loss_is_the_plain_loop() -> None:
