@@ -1,8 +1,8 @@
 """Steps of gradient descent, with the two options for an unsteady start: warm-up of the rate, and adaptive clipping.
 
 Warm-up raises the learning rate evenly from 0 over the first steps (Goyal et al. 2017). Adaptive clipping (AutoClip;
-Seetharaman et al. 2020) shortens a gradient to a percentile of the lengths of all gradients so far, so that no length has
-to be known beforehand.
+Seetharaman et al. 2020) shortens a gradient to a percentile of the lengths of all gradients so far, so that no length
+has to be known beforehand.
 """
 
 from __future__ import annotations

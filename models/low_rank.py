@@ -31,7 +31,9 @@ TRACE = 1e-3
 
 
 class LowRank(RatingPredictor):
-    """`batch` in ratings; `warmup` and `clip` as in models.descent. Ratings are divided by their spread first, so that the rest means the same on every scale."""
+    """`batch` in ratings; `warmup` and `clip` as in models.descent. Ratings are divided by their spread first, so that
+    the rest means the same on every scale.
+    """
 
     name: ClassVar[str] = "low_rank"
     learned: ClassVar[tuple[str, ...]] = ("overall", "unit", "item_IF", "bias_I", "low", "high")

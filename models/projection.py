@@ -151,7 +151,9 @@ class FixedProjection(LinearTaste):
 
 
 class ProjectionLearner:
-    """W, m and l in training (models.episodes.Learner), over the features and the scale of a prepared model. Levels are rebuilt from each episode's support alone."""
+    """W, m and l in training (models.episodes.Learner), over the features and the scale of a prepared model. Levels are
+    rebuilt from each episode's support alone.
+    """
 
     def __init__(self, start: ProjectionBlock, model: Projection) -> None:
         import torch

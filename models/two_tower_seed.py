@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from models.features import joined_halves
 from models.descent import Descent
+from models.features import joined_halves
 from models.fusion import Items, Vectors
 from models.interactions import History, Interactions, Values
 from models.matrix import matrix_of, matrix_of_histories

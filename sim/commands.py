@@ -56,6 +56,13 @@ def _add_evaluate(verbs: Any) -> None:
     evaluate.add_argument(
         "--model", metavar="NAME", action="append", default=[], help="may be repeated (default: all that can)"
     )
+    evaluate.add_argument(
+        "--trials",
+        metavar="N",
+        type=int,
+        default=1,
+        help="settings tried for each model, on a part of the training set (default 1: its defaults)",
+    )
     evaluate.add_argument("--seeds", metavar="N", type=int, default=1, help="so many splits and fits (default 1)")
     evaluate.add_argument("--seed", metavar="S", type=int, default=42, help="the first of them (default 42)")
     evaluate.add_argument(

@@ -30,7 +30,7 @@ from node.report import Report
 from sim import as_published as published
 from sim import as_published_learned as learned
 from sim.as_published import Cut, Figures, Matrix, Triples
-from sim.evaluate import make_model
+from sim.validation import make_model
 
 METRICS = ("rmse", "mae", "precision", "recall")
 #: model -> ratings -> the four published figures (slides of April 2025).

@@ -29,27 +29,17 @@ from models.metrics import floor_metrics, rating_errors
 from models.recommender import RatingPredictor
 from models.registry import MODELS
 from models.splits import Split, random_split
-from sim.evaluate import BY_CONTENT, make_model
+from sim.evaluate import BY_CONTENT
 from sim.ratings_file import read_ratings
-from sim.tuning import Params, Range, Space, tune
+from sim.spaces import SPACES
+from sim.tuning import Params, Space, tune
+from sim.validation import make_model
 from tests.bench.others import OTHERS
 from tests.bench.row import Row
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "movielens_small" / "ratings.csv"
 K, LIKED, SEED, TRIALS = 10, 4.0, 42, 6
 Floats = npt.NDArray[np.float32]
-#: What is tuned of ours; models that are not named are fitted once, with their defaults.
-SPACES: dict[str, Space] = {
-    "als": {"factors": Range(16, 128), "alpha": Range(0.5, 20.0), "reg": Range(0.01, 10.0)},
-    "bpr": {"factors": Range(32, 192), "learning_rate": Range(0.05, 0.5), "reg": Range(0.001, 0.1)},
-    "ease": {"reg": Range(30.0, 1500.0)},
-    "item_knn": {"k": Range(10, 300), "shrink": Range(0.1, 100.0)},
-    "user_knn": {"k": Range(20, 300), "shrink": Range(0.1, 100.0)},
-    "als_ratings": {"factors": Range(4, 64), "reg": Range(0.02, 0.5)},
-    "low_rank": {"factors": Range(4, 64), "learning_rate": Range(0.001, 0.02), "reg": Range(0.02, 0.5)},
-    "item_knn_ratings": {"k": Range(20, 400), "shrink": Range(5.0, 200.0)},
-    "user_knn_ratings": {"k": Range(20, 400), "shrink": Range(5.0, 200.0)},
-}
 #: Ours and the other library's of the same kind; and the figure that is compared.
 PAIRS = (
     ("als", "implicit als", "ndcg", ">= 0.98"),

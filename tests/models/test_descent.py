@@ -54,7 +54,7 @@ def test_the_shorter_of_two_bounds_counts() -> None:
 
 @pytest.mark.parametrize("options", [{"warmup": -1}, {"clip": 0.0}, {"clip": 101.0}])
 def test_what_cannot_be_is_refused(options: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="warm-up|percentile"):
+    with pytest.raises(ValueError, match=r"warm-up|percentile"):
         walk(**options)
 
 
