@@ -42,23 +42,57 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Prior:
+    """What is known of any user's w before they say a word: N(m, S), and the noise variance s2 of a rating.
+
+    Both S and its inverse, float64 [K, K], because either may be the cheaper way to a posterior.
+    """
+
+    mean_K: Floats
+    covariance_KK: Floats
+    precision_KK: Floats
+    noise: float
+
+
+@dataclass(frozen=True, slots=True)
 class Posterior:
-    """What is known of one user's w: mean float64 [K], and the Cholesky factor of its precision A (scipy's form)."""
+    """What is known of one user's w: its mean float64 [K], and its covariance V in one of two forms.
+
+    With fewer ratings than features, V = S - S x' G^-1 x S with G = x S x' + s2 I [ratings, ratings] (Woodbury 1950);
+    else V = A^-1 with A = x'x / s2 + S^-1 [K, K]. `factor` is the Cholesky factor of G or A (scipy's form).
+    """
 
     mean_K: Floats
     factor: tuple[Floats, bool]
+    reached_RK: Floats | None
+    """x S where the first form is used."""
+    prior: Prior
 
     def solve(self, right_KN: Floats) -> Floats:
-        """A^-1 right."""
-        solved: Floats = cho_solve(self.factor, right_KN, check_finite=False)
-        return solved
+        """V right: float64, like `right`."""
+        if self.reached_RK is None:
+            return np.asarray(cho_solve(self.factor, right_KN, check_finite=False))
+        if not len(self.reached_RK):
+            return np.asarray(self.prior.covariance_KK @ right_KN)
+        taken = cho_solve(self.factor, self.reached_RK @ right_KN, check_finite=False)
+        return np.asarray(self.prior.covariance_KK @ right_KN - self.reached_RK.T @ taken)
 
 
-def posterior(told: Told, mean_K: Floats, precision_KK: Floats, noise: float) -> Posterior:
-    """Fold a user in: one K x K solve. `precision_KK` is S^-1, `noise` s2."""
-    factor = cho_factor(told.x_RK.T @ told.x_RK / noise + precision_KK, check_finite=False, overwrite_a=True)
-    shift_K = cho_solve(factor, told.x_RK.T @ (told.y_R - told.x_RK @ mean_K) / noise, check_finite=False)
-    return Posterior(mean_K + shift_K, factor)
+def posterior(told: Told, prior: Prior) -> Posterior:
+    """Fold a user in: one solve, as large as the lesser of ratings and features."""
+    rest_R = told.y_R - told.x_RK @ prior.mean_K
+    if not len(rest_R):
+        return Posterior(prior.mean_K, (np.empty((0, 0)), False), told.x_RK, prior)
+    if len(rest_R) < len(prior.mean_K):
+        reached_RK = told.x_RK @ prior.covariance_KK
+        kernel_RR = reached_RK @ told.x_RK.T + prior.noise * np.eye(len(rest_R))
+        factor = cho_factor(kernel_RR, check_finite=False, overwrite_a=True)
+        shift_K = reached_RK.T @ cho_solve(factor, rest_R, check_finite=False)
+        return Posterior(prior.mean_K + shift_K, factor, reached_RK, prior)
+    precision_KK = told.x_RK.T @ told.x_RK / prior.noise + prior.precision_KK
+    factor = cho_factor(precision_KK, check_finite=False, overwrite_a=True)
+    shift_K = cho_solve(factor, told.x_RK.T @ rest_R / prior.noise, check_finite=False)
+    return Posterior(prior.mean_K + shift_K, factor, None, prior)
 
 
 class LinearTaste(RatingPredictor):
@@ -67,6 +101,7 @@ class LinearTaste(RatingPredictor):
     learned: ClassVar[tuple[str, ...]] = (
         "z_IK",
         "mean_K",
+        "covariance_KK",
         "precision_KK",
         "noise",
         "overall",
@@ -77,6 +112,7 @@ class LinearTaste(RatingPredictor):
     z_IK: Vectors
     """float32 [items, K]"""
     mean_K: Floats
+    covariance_KK: Floats
     precision_KK: Floats
     noise: float
     overall: float
@@ -106,9 +142,14 @@ class LinearTaste(RatingPredictor):
         y_R = (history.values.astype(np.float64) - self.level(history)) / self.spread
         return Told(self.z_IK[history.items].astype(np.float64), y_R)
 
+    @property
+    def prior(self) -> Prior:
+        """What the model holds of users in general."""
+        return Prior(self.mean_K, self.covariance_KK, self.precision_KK, self.noise)
+
     def posterior(self, history: History) -> Posterior:
         """What the history says about its user."""
-        return posterior(self.told(history), self.mean_K, self.precision_KK, self.noise)
+        return posterior(self.told(history), self.prior)
 
     def taste(self, history: History) -> Floats:
         """The user's fitted vector: float64 [K]."""

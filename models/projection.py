@@ -119,7 +119,7 @@ class Projection(LinearTaste):
         self.w_RK = block.w_RK
         self.z_IK = self.phi_IK @ block.w_RK.T
         self.mean_K = block.mean_R.astype(np.float64)
-        self.precision_KK = np.eye(len(block.mean_R))
+        self.covariance_KK = self.precision_KK = np.eye(len(block.mean_R))
         self.noise = float(np.exp(block.log_ridge))
 
 
@@ -145,7 +145,8 @@ class FixedProjection(LinearTaste):
         bound = (6 / (self.rank + phi_IK.shape[1])) ** 0.5
         w_KR = np.random.default_rng(self.seed).uniform(-bound, bound, (phi_IK.shape[1], self.rank))
         self.z_IK = phi_IK @ w_KR.astype(np.float32)
-        self.mean_K, self.precision_KK = np.zeros(self.rank), np.eye(self.rank)
+        self.mean_K, self.covariance_KK = np.zeros(self.rank), np.eye(self.rank)
+        self.precision_KK = self.covariance_KK
         self.noise = self.strength
         return self
 

@@ -24,7 +24,7 @@ class TestDelta(RatingPredictorTests):
         told = content.told(mine)
         for place in range(len(mine)):
             rest = Told(np.delete(told.x_RK, place, 0), np.delete(told.y_R, place))
-            taste_K = posterior(rest, content.mean_K, content.precision_KK, content.noise).mean_K
+            taste_K = posterior(rest, content.prior).mean_K
             error = told.y_R[place] - told.x_RK[place] @ taste_K
             assert fitted.errors(mine)[place] == pytest.approx(error, abs=1e-6)
 

@@ -56,7 +56,7 @@ class TestTastePrior(RatingPredictorTests):
         for place in range(len(parts)):
             y_R = told.y_R.copy()
             y_R[place] = 0
-            without = posterior(Told(told.x_RK, y_R), fitted.mean_K, fitted.precision_KK, fitted.noise).mean_K
+            without = posterior(Told(told.x_RK, y_R), fitted.prior).mean_K
             change = fitted.spread * z_K @ (fitted.taste(histories[1]) - without)
             assert parts[place] == pytest.approx(change, abs=1e-4)
 
@@ -151,9 +151,29 @@ def test_a_shared_plane_needs_fewer_ratings_than_ridge() -> None:
     for one in fresh:
         few = Told(one.x_RK[:4], one.y_R[:4])
         for name, known in (("prior", block), ("ridge", start_block(12))):
-            taste = posterior(few, known.mean_K, np.linalg.inv(known.covariance_KK), known.noise).mean_K
+            taste = posterior(few, known.prior).mean_K
             errors[name] += ((one.y_R[4:] - one.x_RK[4:] @ taste) ** 2).sum()
     assert errors["prior"] < 0.5 * errors["ridge"]
+
+
+def test_the_sums_are_the_plain_loop_over_users_of_few_and_many_ratings() -> None:
+    """The oracle inverts every user's precision, whichever form the code takes."""
+    told, _, _ = planted(30)
+    told = [Told(one.x_RK[: 1 + place % 20], one.y_R[: 1 + place % 20]) for place, one in enumerate(told)]
+    block = improve(start_block(12), told)
+    mean_K, outer_KK, error = np.zeros(12), np.zeros((12, 12)), 0.0
+    for one in told:
+        variance_KK = np.linalg.inv(one.x_RK.T @ one.x_RK / block.noise + np.linalg.inv(block.covariance_KK))
+        start = np.linalg.solve(block.covariance_KK, block.mean_K)
+        taste_K = variance_KK @ (one.x_RK.T @ one.y_R / block.noise + start)
+        mean_K += taste_K
+        outer_KK += np.outer(taste_K, taste_K) + variance_KK
+        error += ((one.y_R - one.x_RK @ taste_K) ** 2).sum() + np.trace(one.x_RK @ variance_KK @ one.x_RK.T)
+        assert_allclose(posterior(one, block.prior).solve(np.eye(12)), variance_KK, atol=1e-8)
+    sums = e_step(block, told)
+    assert_allclose(sums.mean_K, mean_K, atol=1e-8)
+    assert_allclose(sums.outer_KK, outer_KK, atol=1e-8)
+    assert sums.error == pytest.approx(error, rel=1e-8)
 
 
 def test_users_without_ratings_change_nothing() -> None:
