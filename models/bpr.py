@@ -14,7 +14,7 @@ with the items fixed it is a logistic regression on differences of items, convex
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -34,6 +34,8 @@ REPEATS_MAX = 8
 PAIRS = 512
 # Beyond this a sigmoid is 0 or 1 in float32.
 LOGIT_MAX = 30.0
+# Pairs of user and item up to which likes are looked up in a table, one byte each; beyond, by bisection.
+TABLE_MAX = 50_000_000
 # Newton's steps at scoring time: a fourth changes no list of ten.
 STEPS = 3
 
@@ -131,34 +133,44 @@ class Bpr(LikesRecommender):
         import torch
 
         n_items = likes_UI.shape[1]
-        rows, columns = likes_UI.nonzero()
-        known = rows.astype(np.int64) * n_items + columns
-        users, liked = torch.from_numpy(rows.astype(np.int64)), torch.from_numpy(columns.astype(np.int64))
-        user, item = torch.from_numpy(user_UG), torch.from_numpy(item_IG)
+        rows, columns = (part.astype(np.int64) for part in likes_UI.nonzero())
+        known = rows * n_items + columns
+        is_known = _membership(known, likes_UI.shape[0] * n_items)
+        # Users and items as the nodes of one table: one look-up and one sum a batch.
+        n_users = len(user_UG)
+        table_NG = torch.from_numpy(np.concatenate([user_UG, item_IG]))
         repeats = np.bincount(columns, minlength=1).max() / max(len(columns), 1)
         size = int(np.clip(REPEATS_MAX / max(repeats, 1e-9), 32, BATCH))
         for epoch in range(self.epochs):
             rate = self.learning_rate * (1 - epoch / self.epochs)
             drawn = draw.integers(0, n_items, len(known))
-            fair = np.flatnonzero(~_among(rows * np.int64(n_items) + drawn, known))
-            others = torch.from_numpy(drawn)
-            order = torch.from_numpy(draw.permutation(fair))
-            for batch in torch.split(order, size):
-                u, i, j = users[batch], liked[batch], others[batch]
-                x, yi, yj = user[u], item[i], item[j]
-                ahead = yi - yj
-                wrong = rate * torch.sigmoid(-(x * ahead).sum(dim=1, keepdim=True))
-                decay = rate * self.reg
-                push = wrong * x
-                step = wrong * ahead - decay * x
+            fair = np.flatnonzero(~is_known(rows * n_items + drawn))
+            order = draw.permutation(fair)
+            triples_3T = torch.from_numpy(np.stack([rows[order], n_users + columns[order], n_users + drawn[order]]))
+            signs_2 = torch.tensor([rate, -rate])[:, None, None]
+            for batch_3B in triples_3T.split(size, dim=1):
+                nodes, shape = batch_3B.reshape(-1), (3, batch_3B.shape[1], table_NG.shape[1])
+                factors_3BG = table_NG.index_select(0, nodes).view(shape)
+                x, behind = factors_3BG[0], factors_3BG[2] - factors_3BG[1]
+                wrong = torch.sigmoid_((x * behind).sum(dim=1, keepdim=True))
+                step_3BG = factors_3BG.mul(-rate * self.reg)
+                step_3BG[1:].addcmul_(x, wrong * signs_2)
+                step_3BG[0].addcmul_(behind, wrong, value=-rate)
                 # The user's partner of the bias stays 1.
-                step[:, -1] = 0
-                user.index_add_(0, u, step)
-                item.index_add_(0, i, push - decay * yi)
-                item.index_add_(0, j, -push - decay * yj)
+                step_3BG[0, :, -1] = 0
+                table_NG.index_add_(0, nodes, step_3BG.view(-1, shape[2]))
+        user_UG[:], item_IG[:] = np.split(table_NG.numpy(), [n_users])
 
 
-def _among(asked: Rows, known: Rows) -> np.typing.NDArray[np.bool_]:
-    """Which of `asked` are in `known`, which is sorted."""
-    places = np.minimum(np.searchsorted(known, asked), len(known) - 1)
-    return np.asarray(known[places] == asked)
+def _membership(known: Rows, size: int) -> Callable[[Rows], np.typing.NDArray[np.bool_]]:
+    """Which of the numbers asked about are in `known`, which is sorted and below `size`."""
+    if size <= TABLE_MAX:
+        table = np.zeros(size, bool)
+        table[known] = True
+        return table.__getitem__
+
+    def searched(asked: Rows) -> np.typing.NDArray[np.bool_]:
+        places = np.minimum(np.searchsorted(known, asked), len(known) - 1)
+        return np.asarray(known[places] == asked)
+
+    return searched

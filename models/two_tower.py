@@ -252,6 +252,13 @@ class TowerLearner:
         import torch
 
         known_BRK = phi_NK[torch.from_numpy(batch.place_BR)] * torch.from_numpy(batch.support_BR)[:, :, None]
+        ratings, size = known_BRK.shape[1:]
+        if ratings < size:
+            # The same solution, x' (x x' + r I)^-1 y, by the smaller of the two systems; padding solves to 0.
+            kernel_BRR = known_BRK @ known_BRK.transpose(1, 2) + self._model.ridge * torch.eye(ratings)
+            told_BR1 = (y_BR * torch.from_numpy(batch.support_BR))[:, :, None]
+            share_BR1 = torch.cholesky_solve(told_BR1, torch.linalg.cholesky(kernel_BRR))
+            return torch.Tensor((known_BRK.transpose(1, 2) @ share_BR1)[:, :, 0])
         gram_BKK = known_BRK.transpose(1, 2) @ known_BRK + self._model.ridge * torch.eye(phi_NK.shape[1])
         right_BK1 = (known_BRK * y_BR[:, :, None]).sum(1)[:, :, None]
         solved: torch.Tensor = torch.cholesky_solve(right_BK1, torch.linalg.cholesky(gram_BKK))[:, :, 0]

@@ -21,8 +21,10 @@ BENCHES = (
     "stream_speed",
     "query_speed",
     "catalog_sync",
+    "learning_speed",
     "quality",
     "movielens",
+    "purchases",
     "discover",
 )
 

@@ -84,8 +84,9 @@ class TestBpr(RecommenderTests):
         assert np.isfinite(fitted.user_vector(np.arange(N_ITEMS))).all()
 
     def test_a_draw_that_is_liked_is_noticed(self) -> None:
-        known = np.array([2, 5, 9])
-        assert bpr._among(np.array([0, 2, 3, 9, 10, 5]), known).tolist() == [False, True, False, True, False, True]
+        known, asked = np.array([2, 5, 9]), np.array([0, 2, 3, 9, 10, 5])
+        for size in (11, bpr.TABLE_MAX + 1):
+            assert bpr._membership(known, size)(asked).tolist() == [False, True, False, True, False, True]
 
     @pytest.mark.filterwarnings("ignore:overflow")
     def test_a_learning_rate_that_diverges_is_named(self) -> None:
