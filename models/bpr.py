@@ -148,7 +148,7 @@ class Bpr(LikesRecommender):
             order = draw.permutation(fair)
             triples_3T = torch.from_numpy(np.stack([rows[order], n_users + columns[order], n_users + drawn[order]]))
             signs_2 = torch.tensor([rate, -rate])[:, None, None]
-            for batch_3B in triples_3T.split(size, dim=1):
+            for batch_3B in torch.split(triples_3T, size, dim=1):
                 nodes, shape = batch_3B.reshape(-1), (3, batch_3B.shape[1], table_NG.shape[1])
                 factors_3BG = table_NG.index_select(0, nodes).view(shape)
                 x, behind = factors_3BG[0], factors_3BG[2] - factors_3BG[1]
