@@ -43,7 +43,8 @@ def report_of(options: Namespace, world: World, liked: float, runs: dict[str, li
     ceiling["rmse"] = ceiling["mae"] = None if world.implicit else 0.0
     document = {
         "k": options.k,
-        "relevant": liked,
+        # Ratings are float32: seven digits are all that was in the file.
+        "relevant": float(f"{liked:.7g}"),
         "split": first[0].split.name,
         "seeds": list(range(options.seed, options.seed + options.seeds)),
         "trials": options.trials,

@@ -268,3 +268,22 @@ def test_a_file_without_ratings_is_refused_with_its_reasons(tmp_path: Path) -> N
     path.write_text("user,item,rating\n,x,3\nb,,4\n")
     with pytest.raises(UserError, match="no user or item: 2"):
         read_ratings(path)
+
+
+def test_trials_try_settings_for_every_model_and_say_which(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ratings = written(tmp_path, table())
+    words = ["--ratings", ratings, "--model", "most_liked", "--model", "low_rank", "--model", "ease"]
+    plain, tuned = evaluated(capsys, *words), evaluated(capsys, *words, "--trials", 8, "--seeds", 2)
+    assert (plain["trials"], tuned["trials"]) == (1, 8)
+    assert [row["params"] for row in plain["rows"]] == [[{}]] * 3
+    chosen = {row["model"]: row["params"] for row in tuned["rows"]}
+    assert chosen["most_liked"] == [{}, {}]
+    # The defaults of low_rank are for far more ratings.
+    assert all("learning_rate" in one for one in chosen["low_rank"])
+    assert "--trials must be at least 1" in refused(capsys, *words, "--trials", 0)
+
+
+def test_the_threshold_is_printed_as_it_is_in_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [(user, item, f"0.{value}31", at) for user, item, value, at in table()]
+    found = evaluated(capsys, "--ratings", written(tmp_path, rows), *QUICK)
+    assert str(found["relevant"]) in {value for _, _, value, _ in rows}
