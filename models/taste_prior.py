@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
-from scipy.linalg import cho_solve
 
 from models.features import BASIS, phi_of
 from models.fusion import Items
@@ -92,7 +91,7 @@ def e_step(block: TasteBlock, users: Iterable[Told]) -> TasteSums:
     """What the block makes of these users; users without ratings are passed over."""
     size = len(block.mean_K)
     prior = block.prior
-    mean_K, outer_KK, known_KK, identity_KK = np.zeros(size), *np.zeros((2, size, size)), np.eye(size)
+    mean_K, outer_KK, known_KK = np.zeros(size), *np.zeros((2, size, size))
     error, n_users, n_ratings, n_short = 0.0, 0, 0, 0
     for told in users:
         if not len(told.y_R):
@@ -103,14 +102,12 @@ def e_step(block: TasteBlock, users: Iterable[Told]) -> TasteSums:
         error += float(((told.y_R - told.x_RK @ found.mean_K) ** 2).sum())
         # To the error comes tr x V x', in a form that each has at hand: s2 (n - s2 tr G^-1), or s2 tr V (V^-1 - S^-1).
         if found.reached_RK is not None:
-            inverse_RR = cho_solve(found.factor, np.eye(len(told.y_R)), check_finite=False)
-            known_KK += told.x_RK.T @ inverse_RR @ told.x_RK
+            known_KK += told.x_RK.T @ found.inverse @ told.x_RK
             n_short += 1
-            error += block.noise * (len(told.y_R) - block.noise * float(np.trace(inverse_RR)))
+            error += block.noise * (len(told.y_R) - block.noise * float(np.trace(found.inverse)))
         else:
-            variance_KK = found.solve(identity_KK)
-            outer_KK += variance_KK
-            error += block.noise * (size - float(np.vdot(prior.precision_KK, variance_KK)))
+            outer_KK += found.inverse
+            error += block.noise * (size - float(np.vdot(prior.precision_KK, found.inverse)))
         n_users, n_ratings = n_users + 1, n_ratings + len(told.y_R)
     # The variances of users with few ratings, S - S x' G^-1 x S, all at once.
     outer_KK += n_short * block.covariance_KK - block.covariance_KK @ known_KK @ block.covariance_KK

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
 
 from models.descent import Descent
 from models.episodes import Batch, learn
@@ -155,7 +154,7 @@ class TwoTower(Recommender):
         if not len(history):
             return np.zeros(0, np.float32)
         x_RK, y_R = self.told(history)
-        gain_KR = cho_solve(cho_factor(x_RK.T @ x_RK + self.ridge * np.eye(x_RK.shape[1])), x_RK.T)
+        gain_KR = np.linalg.solve(x_RK.T @ x_RK + self.ridge * np.eye(x_RK.shape[1]), x_RK.T)
         pooled_K = gain_KR @ y_R
         rest_R = (y_R - x_RK @ pooled_K) / np.maximum(1 - np.einsum("rk,kr->r", x_RK, gain_KR), 1e-9)
         without_RK = (pooled_K - (gain_KR * rest_R).T).astype(np.float32)
@@ -171,8 +170,9 @@ class TwoTower(Recommender):
     def pooled(self, history: History) -> Vectors:
         """P: float32 [K]."""
         x_RK, y_R = self.told(history)
-        factor = cho_factor(x_RK.T @ x_RK + self.ridge * np.eye(x_RK.shape[1]), check_finite=False, overwrite_a=True)
-        return np.asarray(cho_solve(factor, x_RK.T @ y_R, check_finite=False), np.float32)
+        if len(y_R) < x_RK.shape[1]:
+            return np.asarray(x_RK.T @ np.linalg.solve(x_RK @ x_RK.T + self.ridge * np.eye(len(y_R)), y_R), np.float32)
+        return np.asarray(np.linalg.solve(x_RK.T @ x_RK + self.ridge * np.eye(x_RK.shape[1]), x_RK.T @ y_R), np.float32)
 
     def user_tower(self, pooled_UK: Vectors) -> Vectors:
         """f of each row: float32 [users, 32]."""
