@@ -115,7 +115,7 @@ def _add_network(commands: Any) -> None:
 
 
 def _add_catalog(commands: Any) -> None:
-    catalog = commands.add_parser("catalog", help="import, list, show and remove items")
+    catalog = commands.add_parser("catalog", help="import, list, show, remove and vet items")
     verbs = catalog.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
     imports = command(
         verbs, "import", "node.commands_catalog:run_import", "a shop's export into this node's own catalog"
@@ -140,6 +140,18 @@ def _add_catalog(commands: Any) -> None:
     removes = command(verbs, "remove", "node.commands_catalog:run_remove", "own items out of the catalog")
     removes.add_argument("items", metavar="ITEM", nargs="*")
     removes.add_argument("--all", action="store_true", help="the whole own catalog")
+    vets = command(
+        verbs, "vet", "node.commands_vetting:run_vet", "can other shops' vectors be what they are said to be?"
+    )
+    vets.add_argument("--publisher", metavar="P", help="only this publisher (peer id or platform name)")
+    vets.add_argument(
+        "--sample", type=int, default=200, metavar="N", help="items of each catalog to encode again (default 200)"
+    )
+    vets.add_argument("--seed", type=int, metavar="S", help="which items (default: new chance each time)")
+    vets.add_argument(
+        "--pictures", action="store_true", help="also fetch these items' pictures, from strangers' addresses"
+    )
+    vets.add_argument("--before", metavar="FILE", help="what --json printed last time, to see who is shown more since")
 
 
 def _add_questions(commands: Any) -> None:

@@ -27,6 +27,8 @@ class Index:
     catalogs: dict[int, Catalog]
     rows: dict[tuple[str, str], int]
     """(publisher, item id) -> row"""
+    catalog_I: npt.NDArray[np.int64]
+    """`stored[r].catalog` as an array: asking a million rows one by one takes a fifth of a second."""
 
     def publisher(self, row: int) -> str:
         return self.catalogs[self.stored[row].catalog].publisher
@@ -38,8 +40,8 @@ class Index:
         """Which rows may be shown: bool [items]; all when no platform is asked for."""
         if platform is None:
             return np.ones(len(self.stored), bool)
-        wanted = {c.catalog for c in self.catalogs.values() if c.platform.casefold() == platform.casefold()}
-        return np.array([stored.catalog in wanted for stored in self.stored], bool)
+        wanted = [c.catalog for c in self.catalogs.values() if c.platform.casefold() == platform.casefold()]
+        return np.isin(self.catalog_I, wanted)
 
 
 def load_index(store: Store, fingerprint: str, image_weight: float) -> Index:
@@ -53,4 +55,5 @@ def load_index(store: Store, fingerprint: str, image_weight: float) -> Index:
         raise UserError(f"a stored vector is damaged ({error}); import the catalog again to mend it") from error
     catalogs = {catalog.catalog: catalog for catalog in store.catalogs()}
     rows = {(catalogs[one.catalog].publisher, one.item.item): row for row, one in enumerate(stored)}
-    return Index(stored, centre_items(image_ID, text_ID, image_weight), catalogs, rows)
+    catalog_I = np.array([one.catalog for one in stored], np.int64)
+    return Index(stored, centre_items(image_ID, text_ID, image_weight), catalogs, rows, catalog_I)

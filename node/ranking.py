@@ -6,16 +6,18 @@ history. Knows nothing of files, commands or printing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from models.content import Content
 from models.diversity import diverse_rows
-from models.fusion import similarity, text_similarity, vector_similarity
+from models.fusion import Flags, similarity, text_similarity, vector_similarity
 from models.interactions import History, Interactions, Rows, Values, interactions_of
 from models.popularity import Popularity
+from models.quota import FREE, quota_of, within_quota
 from models.recommender import Recommender, Scores, top_rows
 from models.registry import model_class
 from node.errors import UserError
@@ -56,7 +58,8 @@ def search(index: Index, text_D: Values, k: int, platform: str | None = None) ->
     if not index.stored:
         return []
     scores_I = text_similarity(index.items, text_D[None])[0]
-    return _results(index, top_rows(scores_I, k, index.on_platform(platform)), scores_I)
+    rows = _shared_out(index, partial(top_rows, scores_I, k), index.on_platform(platform), k, platform)
+    return _results(index, rows, scores_I)
 
 
 def similar(index: Index, row: int, k: int, platform: str | None = None) -> list[Result]:
@@ -84,10 +87,8 @@ def recommend(
     allowed_I = index.on_platform(platform)
     allowed_I[history.items] = False
     scores_I = fitted.scores([history])[0]
-    if len(history):
-        rows = top_rows(scores_I, k, allowed_I)
-    else:
-        rows = diverse_rows(index.items, scores_I, k, allowed_I)
+    pick = partial(top_rows, scores_I, k) if len(history) else partial(diverse_rows, index.items, scores_I, k)
+    rows = _shared_out(index, pick, allowed_I, k, platform)
     reasons = [_reason(index, fitted, everyone, history, int(row)) for row in rows]
     return Recommendation(user, chosen, len(history), _results(index, rows, scores_I, reasons))
 
@@ -116,9 +117,25 @@ def recommend_visitor(
     scores_I = (CARD_RATINGS * card_I + len(history) * own_I) / (CARD_RATINGS + len(history))
     allowed_I = index.on_platform(platform)
     allowed_I[history.items] = False
-    rows = top_rows(scores_I, k, allowed_I)
+    rows = _shared_out(index, partial(top_rows, scores_I, k), allowed_I, k, platform)
     reasons = [f"near the taste on {user}'s card"] * len(rows)
     return Recommendation(user, "card", len(history), _results(index, rows, scores_I, reasons))
+
+
+def _shared_out(index: Index, pick: Callable[[Flags], Rows], allowed_I: Flags, k: int, platform: str | None) -> Rows:
+    """The picked rows, no foreign publisher over its quota while others have something. Own items are not limited.
+
+    Whoever asks for one platform gets it, whole.
+    """
+    if platform is not None:
+        return pick(allowed_I)
+    own = [catalog.catalog for catalog in index.catalogs.values() if catalog.own]
+
+    def group_of(rows: Rows) -> Rows:
+        numbers_R = index.catalog_I[rows]
+        return np.where(np.isin(numbers_R, own), FREE, numbers_R)
+
+    return within_quota(pick, group_of, allowed_I, quota_of(k))
 
 
 def histories_of(index: Index, ratings: Sequence[Rating], users: list[str]) -> list[History]:

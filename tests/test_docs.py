@@ -15,7 +15,7 @@ from node.shop_formats import FIELDS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
-CATALOG_VERBS = ("import", "list", "show", "remove")
+CATALOG_VERBS = ("import", "list", "show", "remove", "vet")
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 

@@ -79,7 +79,7 @@ def index_of(demo: Demo, items: Items) -> Index:
         )
         stored += [StoredItem(len(stored) + row, number, one.record()) for row, one in enumerate(shop.listings)]
     rows = {(catalogs[one.catalog].publisher, one.item.item): row for row, one in enumerate(stored)}
-    return Index(stored, items, catalogs, rows)
+    return Index(stored, items, catalogs, rows, np.array([one.catalog for one in stored], np.int64))
 
 
 def measure_search(demo: Demo, items: Items, encoder: EncodesTexts) -> dict[str, float]:
