@@ -1,7 +1,8 @@
 """Who sees what: ratings cut into what a model learns from, what it is told when asked, and what it is judged by.
 
-All cuts are by value: the same ratings and the same seed give the same split, in whatever process. A split says nothing
-about quality; models.leak_guard refuses those that would let a model see what it is judged by.
+The same table of ratings and the same seed give the same split, in whatever process; the same ratings in another order
+give another, as another seed would. A split says nothing about quality; models.leak_guard refuses those that would let
+a model see what it is judged by.
 """
 
 from __future__ import annotations

@@ -28,6 +28,8 @@ from sim.evaluation_data import World, liked_from, read_world
 from sim.evaluation_report import Run, report_of
 from sim.validation import Tuner, make_model
 
+# Nobody reads a longer list, and each user's is kept until it is judged.
+LIST_MAX = 1000
 #: Models that see items by their vectors alone: without --vectors they can say nothing.
 BY_CONTENT = frozenset(
     {"content", "delta", "projection", "projection_fixed", "ridge", "taste_prior", "two_tower", "two_tower_seed"}
@@ -73,8 +75,10 @@ def run_evaluate(options: Namespace) -> Report:
 
 
 def _check(options: Namespace) -> None:
-    if options.k < 1:
-        raise UserError("-k must be at least 1")
+    if not 1 <= options.k <= LIST_MAX:
+        raise UserError(f"-k must be 1 to {LIST_MAX}")
+    if options.seed < 0:
+        raise UserError("--seed must be 0 or more")
     if options.seeds < 1:
         raise UserError("--seeds must be at least 1")
     if options.trials < 1:

@@ -6,6 +6,8 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -180,15 +182,17 @@ def _read_vectors(path: Path, n_known: int, n_items: int) -> npt.NDArray[np.floa
     """Unit rows [items, dim]; zeros for items that are not in the items file."""
     try:
         found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path} as a NumPy file of numbers: {error}") from None
+    # What numpy raises of damaged bytes: cut short, a broken archive, a header that does not parse or claims the world.
+    except (OSError, ValueError, EOFError, BadZipFile, TokenError, MemoryError) as error:
+        raise UserError(f"cannot read {path} as a NumPy file of numbers: {error or type(error).__name__}") from None
     if not isinstance(found, np.ndarray) or found.ndim != 2 or found.dtype.kind not in "fiu":
         raise UserError(f"{path} must hold one table of numbers, [items, dim]")
     rows = n_known or n_items
     if len(found) != rows or not found.shape[1]:
         order = "of --items, in its order" if n_known else "in the ratings, by first appearance (better: give --items)"
         raise UserError(f"{path} has {len(found)} rows of {found.shape[1]} numbers, but there are {rows} items {order}")
-    bad = np.flatnonzero(~np.isfinite(found.astype(np.float32)).all(axis=1))
+    with np.errstate(over="ignore"):
+        bad = np.flatnonzero(~np.isfinite(found.astype(np.float32)).all(axis=1))
     if len(bad):
         raise UserError(f"{path}: {len(bad)} rows hold NaN or infinity, the first is row {bad[0]}; use zeros for none")
     vectors_ID = np.zeros((n_items, found.shape[1]), np.float32)

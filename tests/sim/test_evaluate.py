@@ -220,10 +220,20 @@ def test_a_test_file_is_the_split_and_must_not_overlap(tmp_path: Path, capsys: p
     assert "10 of 80 test ratings are in the training set too" in refused(capsys, "--ratings", train, "--test", test)
 
 
+def huge_header() -> bytes:
+    """A NumPy file that claims more numbers than any machine has room for."""
+    head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (50000000000000, 2), }\n"
+    return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head
+
+
 def test_mistakes_get_one_line_that_says_what_to_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path, table())
     items, vectors = catalog(tmp_path)
     np.save(tmp_path / "short.npy", np.ones((3, 4)))
+    whole = (tmp_path / "short.npy").read_bytes()
+    damaged = {"cut": b"", "zip": b"PK\x03\x04" + whole, "head": whole[:10] + b"{" * 100, "huge": huge_header()}
+    for name, content in damaged.items():
+        (tmp_path / f"{name}.npy").write_bytes(content)
     (tmp_path / "one.csv").write_text("a\nb\n")
     (tmp_path / "empty.csv").write_text("\n")
     (tmp_path / "other.csv").write_text("item\n0i1\n")
@@ -239,11 +249,14 @@ def test_mistakes_get_one_line_that_says_what_to_change(tmp_path: Path, capsys: 
         (["--ratings", path, "--model", "content"], "give --vectors"),
         (["--ratings", path, "--relevant", "9"], "lower --relevant"),
         (["--ratings", path, "-k", "0"], "-k must be"),
+        (["--ratings", path, "-k", "50000000"], "-k must be"),
+        (["--ratings", path, "--seed", "-1"], "--seed must be"),
         (["--ratings", path, "--seeds", "0"], "--seeds must be"),
         (["--ratings", path, "--map", "rating=nothing"], "there is no column 'nothing'"),
         (["--ratings", path, "--map", "nothing"], "--map wants"),
         (["--ratings", path, "--items", items, "--vectors", tmp_path / "short.npy"], "has 3 rows"),
         (["--ratings", path, "--items", items, "--vectors", path], "NumPy file"),
+        *((["--ratings", path, "--items", items, "--vectors", tmp_path / f"{name}.npy"], "NumPy") for name in damaged),
         (["--ratings", path, "--items", tmp_path / "other.csv"], "leading zeros"),
     ):
         assert sentence in refused(capsys, *words), words
