@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     import torch
@@ -49,11 +50,41 @@ class Descent:
                 group["lr"] = rate * self._steps / self._warmup
         self._optimizer.step()
 
+    def moments(self) -> npt.NDArray[np.float32]:
+        """What Adam remembers, as one vector: of each weight the steps, both averages; empty before the first step."""
+        states = [self._optimizer.state[weight] for weight in self._weights() if weight in self._optimizer.state]
+        names = ("step", "exp_avg", "exp_avg_sq")
+        parts = [state[name].numpy().astype(np.float32).ravel() for state in states for name in names]
+        return np.concatenate([np.zeros(0, np.float32), *parts])
+
+    def resume(self, moments: npt.NDArray[np.float32], rate: float) -> None:
+        """Go on with what `moments` gave, at `rate` times the given learning rates.
+
+        Raises: ValueError when they are of other weights.
+        """
+        import torch
+
+        for group, full in zip(self._optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = full * rate
+        sizes = [size for weight in self._weights() for size in (1, weight.numel(), weight.numel())]
+        if not len(moments):
+            return
+        if len(moments) != sum(sizes):
+            raise ValueError(f"{len(moments)} numbers are not what Adam remembers of these weights")
+        parts = iter(torch.split(torch.from_numpy(moments.copy()), sizes))
+        for weight in self._weights():
+            step, *averages = next(parts), next(parts), next(parts)
+            first, second = (average.reshape(weight.shape) for average in averages)
+            self._optimizer.state[weight] = {"step": step.reshape(()), "exp_avg": first, "exp_avg_sq": second}
+
+    def _weights(self) -> list[Any]:
+        return [weight for group in self._optimizer.param_groups for weight in group["params"]]
+
     def _shorten(self) -> None:
         import torch
 
         bounds = [] if self._longest is None else [self._longest]
-        weights: list[Any] = [weight for group in self._optimizer.param_groups for weight in group["params"]]
+        weights = self._weights()
         if self._clip is not None:
             gradients = [weight.grad for weight in weights if weight.grad is not None]
             self._lengths.append(float(torch.nn.utils.get_total_norm(gradients)))

@@ -177,6 +177,14 @@ class ProjectionLearner:
         """One step of Adam."""
         self._descent.step(self.objective(batch))
 
+    def moments(self) -> Vectors:
+        """What Adam remembers."""
+        return self._descent.moments()
+
+    def resume(self, moments: Vectors, rate: float) -> None:
+        """Go on with what Adam remembered, at `rate` times the model's own learning rate."""
+        self._descent.resume(moments, rate)
+
     def loss(self, batch: Batch) -> float:
         """Mean squared error of the queries, in squared spreads; users count alike."""
         import torch

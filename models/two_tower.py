@@ -211,6 +211,14 @@ class TowerLearner:
         """One step of Adam."""
         self._descent.step(self.objective(batch, self._draw))
 
+    def moments(self) -> Vectors:
+        """What Adam remembers."""
+        return self._descent.moments()
+
+    def resume(self, moments: Vectors, rate: float) -> None:
+        """Go on with what Adam remembered, at `rate` times the model's own learning rate."""
+        self._descent.resume(moments, rate)
+
     def loss(self, batch: Batch) -> float:
         """Mean variance of the residuals, in squared spreads, always against the same catalog items."""
         import torch

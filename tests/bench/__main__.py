@@ -26,6 +26,7 @@ BENCHES = (
     "movielens",
     "purchases",
     "discover",
+    "learning_together",
     "promotion",
 )
 

@@ -1,0 +1,75 @@
+"""The gate: a block is let in when it serves one's own users, by ratings that it could not have seen.
+
+Judged against the start that all nodes have in common, which needs no network. Judging against the node's present
+block would refuse everybody: that one was fitted to the very users that judge. Every verdict is kept in the ledger,
+for warm users (half of what they rated is known) and cold ones (a handful).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.aggregation import Values
+from models.interactions import History
+from models.shared_model import Crowd, Exam, SharedModel
+
+# Users who judge: more make a surer verdict, at a solve each for every block.
+JUDGES_MAX = 40
+# A cold user has said so much.
+COLD_RATINGS = 5
+# Fewer queries tell nothing of a variance.
+QUERIES_MIN = 2
+# A block may be worse than the start by so much of its loss, for chance among few judges; what is worse than by twice
+# the standard error is refused in any case.
+SLACK = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`warm` and `cold`: by how much of the start's loss the block is better (+) or worse (-)."""
+
+    accepted: bool
+    warm: float
+    cold: float
+
+
+def draw_exams(histories: Sequence[History], rng: np.random.Generator, support: int | None = None) -> list[Exam]:
+    """One exam of each of up to JUDGES_MAX users, drawn by chance: half of the ratings known, or `support` of them."""
+    able = [one for one in histories if len(one) >= QUERIES_MIN + 2]
+    chosen = rng.permutation(len(able))[:JUDGES_MAX]
+    exams = []
+    for one in (able[place] for place in chosen.tolist()):
+        order = rng.permutation(len(one))
+        cut = len(one) // 2 if support is None else min(support, len(one) // 2)
+        exams.append(Exam(*(History(one.items[part], one.values[part]) for part in (order[:cut], order[cut:]))))
+    return exams
+
+
+class Gate:
+    """The judges of one node for one period."""
+
+    def __init__(self, model: SharedModel, histories: Sequence[History], rng: np.random.Generator) -> None:
+        self._model = model
+        self.warm = draw_exams(histories, rng)
+        self.cold = draw_exams(histories, rng, COLD_RATINGS)
+        self._start_warm = model.losses(model.start(), Crowd(), self.warm)
+        self._start_cold = model.losses(model.start(), Crowd(), self.cold)
+
+    def judge(self, values_V: Values, crowd: Crowd) -> Verdict:
+        """Nobody to judge accepts everything: such a node has no users to protect."""
+        if not self.warm:
+            return Verdict(True, 0.0, 0.0)
+        warm = self._gain(self._model.losses(values_V, crowd, self.warm), self._start_warm)
+        cold = self._gain(self._model.losses(values_V, crowd, self.cold), self._start_cold)
+        return Verdict(bool(warm >= -SLACK), warm, cold)
+
+    def loss(self, values_V: Values, crowd: Crowd) -> float:
+        """Mean over the warm judges."""
+        return float(self._model.losses(values_V, crowd, self.warm).mean()) if self.warm else 0.0
+
+    @staticmethod
+    def _gain(loss_E: Values, start_E: Values) -> float:
+        return float((start_E - loss_E).mean() / max(start_E.mean(), 1e-12))

@@ -1,0 +1,85 @@
+"""One period of learning together, as one node lives it: judge what came, merge it, learn from one's own users.
+
+    received ─► gate ─► merge with one's own ─► improve ─► what is sent next, and what ranks here
+
+Pure: the same state, blocks and seed give the same outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from models.aggregation import Rule, Values, merge
+from models.gate import Gate, Verdict
+from models.interactions import History
+from models.shared_model import Crowd, Moments, SharedModel
+
+# A block that has been through so many periods weighs as much as one can: ages are what their senders say.
+AGE_MAX = 20
+# The network must be better than learning alone by nothing at all; alone is what a node falls back on.
+Ranks: TypeAlias = Literal["network", "alone", "start"]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What a peer sent: who, what, and how many periods are behind it."""
+
+    source: str
+    values_V: Values
+    age: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a node goes on from."""
+
+    values_V: Values
+    moments: Moments
+    age: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The next state; a verdict on each block in their order; mean losses of the judges; and which block ranks best."""
+
+    state: State
+    verdicts: list[Verdict]
+    losses: dict[Ranks, float]
+    ranks: Ranks
+
+
+def run_round(
+    model: SharedModel,
+    histories: Sequence[History],
+    state: State,
+    received: Sequence[Block],
+    crowd: Crowd,
+    rng: np.random.Generator,
+    *,
+    rule: Rule | None = None,
+    gated: bool = True,
+) -> Outcome:
+    """See the file's head. `rule` None: the model's own; `gated` False lets everything in, for comparison."""
+    gate = Gate(model, histories, rng)
+    verdicts = [gate.judge(one.values_V, crowd) for one in received]
+    taken = [one for one, verdict in zip(received, verdicts, strict=True) if verdict.accepted or not gated]
+    others_BV = np.array([one.values_V for one in taken]).reshape(len(taken), len(state.values_V))
+    weights_B = np.array([weight_of(one.age) for one in taken])
+    merged_V = merge(rule or model.rule, state.values_V, others_BV, weights_B, weight_of(state.age))
+    age = max(state.age, int(np.median([one.age for one in taken]))) if taken else state.age
+    values_V, moments = model.improve(merged_V, state.moments, age, crowd)
+    losses: dict[Ranks, float] = {
+        "network": gate.loss(values_V, crowd),
+        "start": gate.loss(model.start(), Crowd()),
+    }
+    ranks: Ranks = "network" if losses["network"] <= losses["start"] else "start"
+    return Outcome(State(values_V, moments, age + 1), verdicts, losses, ranks)
+
+
+def weight_of(age: int) -> float:
+    """What a block counts in a mean."""
+    return float(min(age, AGE_MAX) + 1)

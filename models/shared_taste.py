@@ -1,0 +1,143 @@
+"""The taste prior as nodes learn it together: what travels are averages over users, what ranks is the prior they give.
+
+Values of a block, in order: the average of mu [K], the average of mu mu' + V, its upper triangle [K (K + 1) / 2], and
+the noise [1]; see models.taste_prior. Averages over nodes' users are averages of nodes' averages, so merging makes the
+step that one machine with all users would have made; and each of them being a mean of second moments, so is every
+weighted mean of blocks, whoever they are from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from models.aggregation import Rule, Values
+from models.interactions import History
+from models.linear_taste import Floats, posterior
+from models.recommender import Recommender
+from models.shared_model import Crowd, Exam, InvalidBlockError, Moments, SharedModel, spare_variance
+from models.taste_prior import (
+    ITERATIONS,
+    START_NOISE,
+    START_VARIANCE,
+    TasteBlock,
+    TastePrior,
+    TasteSums,
+    e_step,
+    m_step,
+)
+
+# What one's own users count beside the merged block, each period, on a node of average size; 0.1 mixed as well, slower.
+OWN_SHARE, OWN_SHARE_MAX = 0.3, 0.6
+# In units of the ratings' spread. Learned blocks of the tuning worlds had eigenvalues up to 3 and noises of .3 to .6.
+EIGENVALUE_MAX, NOISE_MAX = 50.0, 4.0
+EIGENVALUE_MIN = 1e-6
+# Correlations are drawn to 0 until their matrix has no eigenvalue below this, so that rounding leaves it definite.
+CORRELATION_MIN = 0.05
+
+
+class SharedTaste(SharedModel):
+    """Over a prepared TastePrior and the users that it was prepared with."""
+
+    name: ClassVar[str] = "taste_prior"
+    rule: ClassVar[Rule] = "mean"
+
+    def __init__(self, model: TastePrior, histories: Sequence[History]) -> None:
+        self._model = model
+        self._size = model.z_IK.shape[1]
+        self._triangle = np.triu_indices(self._size)
+        self._above = self._triangle[0] != self._triangle[1]
+        self._told = [model.told(one) for one in histories if len(one)]
+
+    @property
+    def sections(self) -> tuple[int, ...]:
+        size = self._size
+        return size, size, size * (size - 1) // 2, 1
+
+    def start(self) -> Values:
+        return self._values(TasteSums(np.zeros(self._size), START_VARIANCE * np.eye(self._size), START_NOISE, 1, 1))
+
+    def improve(self, values_V: Values, moments: Moments, age: int, crowd: Crowd) -> tuple[Values, Moments]:
+        if not self._told:
+            return values_V, moments
+        share = min(OWN_SHARE * len(self._told) * crowd.nodes / max(crowd.users, 1), OWN_SHARE_MAX)
+        return (1 - share) * values_V + share * self.told_by(values_V, crowd), moments
+
+    def told_by(self, values_V: Values, crowd: Crowd) -> Values:
+        """What this node's users say under the prior of a block: the averages of one E step."""
+        return self._values(e_step(self.block(values_V, crowd), self._told))
+
+    def alone(self) -> tuple[Values, Crowd]:
+        values_V, crowd = self.start(), Crowd(len(self._told))
+        for _ in range(ITERATIONS if self._told else 0):
+            values_V = self.told_by(values_V, crowd)
+        return values_V, crowd
+
+    def take(self, values_V: Values, crowd: Crowd) -> Recommender:
+        self._model.take(self.block(values_V, crowd))
+        return self._model
+
+    def block(self, values_V: Values, crowd: Crowd) -> TasteBlock:
+        """The prior that averages over so many users give."""
+        mean_K, outer_KK, noise = self._parts(values_V)
+        users = max(crowd.users, 1.0)
+        return m_step(TasteSums(mean_K * users, outer_KK * users, noise * users, users, users))
+
+    def losses(self, values_V: Values, crowd: Crowd, exams: Sequence[Exam]) -> Values:
+        prior, model = self.block(values_V, crowd).prior, self._model
+        loss_E = np.empty(len(exams))
+        for place, exam in enumerate(exams):
+            found = posterior(model.told(exam.support), prior)
+            score_Q = model.z_IK[exam.query.items].astype(np.float64) @ found.mean_K
+            loss_E[place] = spare_variance(score_Q - exam.query.values / model.spread)
+        return loss_E
+
+    # -- as sent -----------------------------------------------------------------------------------------------------
+
+    def send(self, values_V: Values) -> list[Values]:
+        """Mean, deviations, correlations and noise: each of one order, so that they round well."""
+        mean_K, outer_KK, noise = self._parts(values_V)
+        covariance_KK = outer_KK - np.outer(mean_K, mean_K)
+        deviation_K = np.sqrt(np.diag(covariance_KK))
+        correlation_KK = covariance_KK / np.outer(deviation_K, deviation_K)
+        lowest = float(np.linalg.eigvalsh(correlation_KK)[0])
+        kept = min((1 - CORRELATION_MIN) / max(1 - lowest, 1e-9), 1.0)
+        return [mean_K, deviation_K, kept * correlation_KK[self._triangle][self._above], np.array([noise])]
+
+    def receive(self, sections: Sequence[Values]) -> Values:
+        if tuple(map(len, sections)) != self.sections or not all(np.isfinite(one).all() for one in sections):
+            raise InvalidBlockError("a taste block of other sections, or with a number that is not finite")
+        mean_K, deviation_K, above, noise = (one.astype(np.float64) for one in sections)
+        if np.abs(above).max(initial=0) > 1 or deviation_K.min(initial=1) <= 0:
+            raise InvalidBlockError("a taste block with a correlation beyond 1 or a deviation that is not above 0")
+        correlation_KK = np.eye(self._size)
+        rows, columns = (axis[self._above] for axis in self._triangle)
+        correlation_KK[rows, columns] = correlation_KK[columns, rows] = above
+        outer_KK = correlation_KK * np.outer(deviation_K, deviation_K) + np.outer(mean_K, mean_K)
+        values_V = self._values(TasteSums(mean_K, outer_KK, float(noise[0]), 1, 1))
+        self.check(values_V)
+        return values_V
+
+    def check(self, values_V: Values) -> None:
+        mean_K, outer_KK, noise = self._parts(values_V)
+        eigenvalues_K = np.linalg.eigvalsh(outer_KK - np.outer(mean_K, mean_K))
+        if not EIGENVALUE_MIN <= eigenvalues_K[0] <= eigenvalues_K[-1] <= EIGENVALUE_MAX:
+            raise InvalidBlockError(f"a covariance with eigenvalues {eigenvalues_K[0]:.3g} to {eigenvalues_K[-1]:.3g}")
+        if not 0 < noise <= NOISE_MAX or mean_K @ mean_K > EIGENVALUE_MAX:
+            raise InvalidBlockError("a taste block with a noise or a mean beyond all tastes")
+
+    # -- values ------------------------------------------------------------------------------------------------------
+
+    def _values(self, sums: TasteSums) -> Values:
+        users, ratings = max(sums.n_users, 1), max(sums.n_ratings, 1)
+        return np.concatenate([sums.mean_K / users, sums.outer_KK[self._triangle] / users, [sums.error / ratings]])
+
+    def _parts(self, values_V: Values) -> tuple[Floats, Floats, float]:
+        """Averages of mu [K] and of mu mu' + V [K, K], and the noise."""
+        size = self._size
+        outer_KK = np.empty((size, size))
+        outer_KK[self._triangle] = values_V[size:-1]
+        outer_KK.T[self._triangle] = values_V[size:-1]
+        return values_V[:size], outer_KK, float(values_V[-1])

@@ -1,0 +1,182 @@
+"""Learning together: blocks as sent and received, the gate, and many nodes' rounds against one machine's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from models.fusion import Items, centre_items
+from models.gate import Gate, draw_exams
+from models.interactions import History, interactions_of
+from models.learning_round import Block, State, run_round
+from models.projection import Projection
+from models.shared_descent import SharedProjection, SharedTowers
+from models.shared_model import NO_MOMENTS, Crowd, InvalidBlockError, SharedModel
+from models.shared_taste import SharedTaste
+from models.taste_prior import TastePrior, improve, start_block
+from models.two_tower import TwoTower
+
+BASIS = "random-12"
+USERS = 24
+Make = Callable[[list[History]], SharedModel]
+
+
+def items(n: int = 60) -> Items:
+    halves = np.random.default_rng(5).normal(size=(2, n, 16)).astype(np.float32)
+    image_ID, text_ID = halves / np.linalg.norm(halves, axis=2, keepdims=True)
+    return centre_items(image_ID, text_ID, 0.5)
+
+
+def people(n: int = USERS, seed: int = 0) -> list[History]:
+    """Users of one taste with small differences: there is something to learn from each other."""
+    rng = np.random.default_rng(seed)
+    seen = items()
+    z_IK = TastePrior(basis=BASIS).prepare(interactions_of([], len(seen)), seen).z_IK
+    shared_K = np.random.default_rng(9).normal(size=z_IK.shape[1])
+    histories = []
+    for _ in range(n):
+        rows = np.sort(rng.permutation(len(seen))[:20])
+        taste_K = shared_K + 0.3 * rng.normal(size=len(shared_K))
+        values = np.clip(4.5 + 2 * z_IK[rows] @ taste_K + rng.normal(0, 0.5, len(rows)), -1, 10)
+        histories.append(History(rows, values.astype(np.float32)))
+    return histories
+
+
+def taste(histories: list[History]) -> SharedTaste:
+    ratings = interactions_of(histories, 60)
+    return SharedTaste(TastePrior(basis=BASIS).prepare(ratings, items()), histories)
+
+
+def projection(histories: list[History]) -> SharedProjection:
+    model = Projection(rank=6, basis=BASIS).prepare(interactions_of(histories, 60), items())
+    return SharedProjection(model, histories, 0)
+
+
+def towers(histories: list[History]) -> SharedTowers:
+    return SharedTowers(TwoTower(basis=BASIS).prepare(interactions_of(histories, 60), items()), histories, 0)
+
+
+MAKES: list[Make] = [taste, projection, towers]
+
+
+def start(model: SharedModel) -> State:
+    return State(model.start(), NO_MOMENTS, 0)
+
+
+@pytest.mark.parametrize("make", MAKES)
+def test_what_is_sent_is_what_is_received(make: Make) -> None:
+    model = make(people())
+    values, _ = model.alone()
+    sent = model.send(values)
+    assert tuple(map(len, sent)) == model.sections
+    received = model.receive(sent)
+    crowd = Crowd(USERS)
+    exams = draw_exams(people(), np.random.default_rng(0))
+    assert np.allclose(model.losses(received, crowd, exams), model.losses(values, crowd, exams), rtol=0.02)
+
+
+@pytest.mark.parametrize("make", MAKES)
+def test_what_no_honest_node_sends_is_refused(make: Make) -> None:
+    model = make(people())
+    sent = model.send(model.alone()[0])
+    for broken in (sent[:-1], [*sent, sent[-1]], [sent[0][:-1], *sent[1:]]):
+        with pytest.raises(InvalidBlockError):
+            model.receive(broken)
+    for value in (np.nan, np.inf, -np.inf, 1e6, -1e6):
+        for place in range(len(sent)):
+            poisoned = [one.copy() for one in sent]
+            poisoned[place][0] = value
+            with pytest.raises(InvalidBlockError):
+                model.receive(poisoned)
+
+
+def test_a_covariance_that_is_none_is_refused() -> None:
+    model = taste(people())
+    mean_K, deviation_K, above, noise = model.send(model.start())
+    with pytest.raises(InvalidBlockError, match="eigenvalues"):
+        model.receive([mean_K, deviation_K, np.full_like(above, -0.9), noise])
+    with pytest.raises(InvalidBlockError, match="deviation"):
+        model.receive([mean_K, -deviation_K, above, noise])
+
+
+def test_averages_of_nodes_make_the_step_of_one_machine() -> None:
+    """Equal nodes' E steps, averaged: the block that taste_prior.improve makes of everybody."""
+    histories = people()
+    together, crowd = taste(histories), Crowd(USERS)
+    told = [together.told_by(together.start(), crowd)]
+    averaged = together.block(told[0], crowd)
+    model = TastePrior(basis=BASIS).prepare(interactions_of(histories, 60), items())
+    step = improve(start_block(model.z_IK.shape[1]), [model.told(one) for one in histories])
+    assert np.allclose(averaged.covariance_KK, step.covariance_KK) and np.allclose(averaged.mean_K, step.mean_K)
+    assert averaged.noise == pytest.approx(step.noise)
+
+
+@pytest.mark.parametrize("make", MAKES)
+def test_a_round_repeats_and_learns(make: Make) -> None:
+    histories = people()
+
+    def after(periods: int) -> tuple[State, SharedModel]:
+        model = make(histories)
+        state = start(model)
+        for period in range(periods):
+            state = run_round(model, histories, state, [], Crowd(USERS), np.random.default_rng(period)).state
+        return state, model
+
+    one, model = after(6)
+    other, _ = after(6)
+    assert np.array_equal(one.values_V, other.values_V) and one.age == 6
+    exams = draw_exams(people(30, seed=7), np.random.default_rng(1))
+    learned = model.losses(one.values_V, Crowd(USERS), exams).mean()
+    assert learned < model.losses(model.start(), Crowd(), exams).mean()
+
+
+@pytest.mark.parametrize("make", [projection, towers])
+def test_a_round_goes_on_from_what_was_put_down(make: Make) -> None:
+    """The optimizer's memory is part of the state: another object goes on with the very same steps."""
+    histories, crowd = people(), Crowd(USERS)
+    whole = make(histories)
+    state = start(whole)
+    for period in range(4):
+        values, moments = whole.improve(state.values_V, state.moments, period, crowd)
+        state = State(values, moments, period + 1)
+        if period == 1:
+            half = state
+    resumed = make(histories)
+    for period in (2, 3):
+        values, moments = resumed.improve(half.values_V, half.moments, period, crowd)
+        half = State(values, moments, period + 1)
+    # A learner made anew draws other catalog items than one that goes on would; both are made anew each period here.
+    assert np.array_equal(half.values_V, state.values_V)
+    with pytest.raises(ValueError, match="Adam"):
+        resumed.improve(half.values_V, half.moments[:-1], 4, crowd)
+
+
+def test_the_gate_lets_honest_blocks_in_and_harmful_ones_not() -> None:
+    mine, theirs = people(10, seed=1), people(10, seed=2)
+    model = taste(mine)
+    honest = taste(theirs).alone()[0]
+    mean_K, deviation_K, above, noise = model.send(honest)
+    # Sure of the contrary of what people like.
+    harmful = model.receive([-mean_K, 0.05 * deviation_K, 0 * above, noise])
+    gate = Gate(model, mine, np.random.default_rng(0))
+    assert gate.judge(honest, Crowd(20, 2)).accepted
+    verdict = gate.judge(harmful, Crowd(20, 2))
+    assert not verdict.accepted and verdict.warm < 0
+    blocks = [Block("honest", honest, 3), Block("liar", harmful, 3)]
+    state = start(model)
+    guarded = run_round(model, mine, state, blocks, Crowd(20, 2), np.random.default_rng(0))
+    alone = run_round(model, mine, state, blocks[:1], Crowd(20, 2), np.random.default_rng(0))
+    assert [one.accepted for one in guarded.verdicts] == [True, False]
+    assert np.array_equal(guarded.state.values_V, alone.state.values_V)
+    naive = run_round(model, mine, state, blocks, Crowd(20, 2), np.random.default_rng(0), gated=False)
+    assert not np.array_equal(naive.state.values_V, alone.state.values_V)
+
+
+def test_a_node_without_users_passes_on_what_it_hears() -> None:
+    model = taste([])
+    honest = taste(people()).alone()[0]
+    outcome = run_round(model, [], start(model), [Block("a", honest, 1)], Crowd(24, 2), np.random.default_rng(0))
+    assert outcome.verdicts[0].accepted
+    assert outcome.state.age == 2 and not np.array_equal(outcome.state.values_V, model.start())
