@@ -31,6 +31,9 @@ class LeakError(ValueError):
 
 def refuse_leaks(split: Split, vectors_ID: npt.NDArray[np.float32] | None = None) -> None:
     """Raise LeakError unless the split is clean. `vectors_ID` [items, dim]: for twins across an item-cold split."""
+    sizes = {(one.n_users, one.n_items) for one in (split.train, split.given, split.test)}
+    if len(sizes) > 1:
+        raise LeakError(f"the tables of a split must speak of the same users and items, not of {sorted(sizes)}")
     for side, ratings in (("training", split.train), ("given", split.given), ("test", split.test)):
         keys, counts = np.unique(_keys(ratings), return_counts=True)
         if len(keys) < len(ratings):

@@ -83,7 +83,7 @@ def items_from(arrays: Mapping[str, npt.NDArray[Any]]) -> Items:
 def _parse_head(file: Path) -> dict[str, Any]:
     try:
         head = json.loads(file.read_text("utf-8"))
-    except ValueError as error:  # of JSON and of UTF-8
+    except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, and of lists in lists without end
         raise ValueError(f"{file} is not JSON") from error
     kinds = {"format": int, "name": str, "version": int, "params": dict, "arrays_sha256": str}
     if not isinstance(head, dict) or any(not isinstance(head.get(key), kind) for key, kind in kinds.items()):

@@ -150,12 +150,15 @@ class Experiment:
         self, nodes: list[Node], honest: list[Node], liars: set[int], attack: str, rng: np.random.Generator
     ) -> None:
         """Every node with FAN_OUT others, both ways. A block that nobody could read is not delivered."""
-        said = []
+        said: list[Values | None] = []
         for number, node in enumerate(nodes):
             values_V = node.state.values_V
-            if number in liars:
-                values_V = lie(attack, node.model, values_V, [one.state.values_V for one in honest], rng)
-            said.append(heard(node.model, values_V))
+            try:
+                if number in liars:
+                    values_V = lie(attack, node.model, values_V, [one.state.values_V for one in honest], rng)
+                said.append(heard(node.model, values_V))
+            except InvalidBlockError:
+                said.append(None)
         for number in range(len(nodes)):
             others = [other for other in rng.permutation(len(nodes)).tolist() if other != number][:FAN_OUT]
             for sender, receiver in [(number, other) for other in others] + [(other, number) for other in others]:
@@ -171,18 +174,15 @@ def history_of(world: World, user: int, columns: slice) -> History:
     return History(rows, world.ratings.complete_UI[user, rows].astype(np.float32))
 
 
-def heard(model: SharedModel, values_V: Values) -> Values | None:
-    """What arrives of values sent: int8, a scale for each 64 of a section; None when it is refused as no block."""
+def heard(model: SharedModel, values_V: Values) -> Values:
+    """What arrives of values sent: int8, a scale for each 64 of a section. Raises: InvalidBlockError."""
+    model.check(values_V)
     sections = []
-    try:
-        model.check(values_V)
-        for section_S in model.send(values_V):
-            padded_CS = np.pad(section_S, (0, -len(section_S) % 64)).reshape(-1, 64)
-            scale_C1 = np.maximum(np.abs(padded_CS).max(axis=1, keepdims=True) / 127, 1e-12)
-            sections.append((np.rint(padded_CS / scale_C1) * scale_C1).ravel()[: len(section_S)])
-        return model.receive(sections)
-    except InvalidBlockError:
-        return None
+    for section_S in model.send(values_V):
+        padded_CS = np.pad(section_S, (0, -len(section_S) % 64)).reshape(-1, 64)
+        scale_C1 = np.maximum(np.abs(padded_CS).max(axis=1, keepdims=True) / 127, 1e-12)
+        sections.append((np.rint(padded_CS / scale_C1) * scale_C1).ravel()[: len(section_S)])
+    return model.receive(sections)
 
 
 def lie(attack: str, model: SharedModel, values_V: Values, honest: list[Values], rng: np.random.Generator) -> Values:
@@ -194,7 +194,7 @@ def lie(attack: str, model: SharedModel, values_V: Values, honest: list[Values],
         if not isinstance(model, SharedTaste):
             return -values_V
         mean_K, deviation_K, above, noise = model.send(values_V)
-        return model.receive([-3 * mean_K, 2 * deviation_K[::-1], 0 * above, noise])
+        return model.receive([-mean_K, 2 * deviation_K[::-1], 0 * above, noise])
     if attack == "noise":
         return np.asarray(values_V + rng.normal(0, 3 * np.abs(values_V).mean(), len(values_V)))
     return np.asarray(honest_BV.mean(axis=0) - 1.5 * honest_BV.std(axis=0))

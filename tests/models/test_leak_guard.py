@@ -116,3 +116,11 @@ def test_random_splits_of_big_numbers_do_not_collide() -> None:
     users, items = np.array([0, n - 1, n - 1, 0]), np.array([n - 1, 0, n - 1, 0])
     full = Interactions(users, items, np.ones(4, np.float32), n, n)
     refuse_leaks(random_split(full, 0))
+
+
+def test_tables_of_different_sizes_are_no_split() -> None:
+    """Pairs are compared by their numbers, which mean something else in a table of other sizes."""
+    rows = np.array([0, 1, 2], np.int64)
+    small, large = (Interactions(rows, rows, np.ones(3, np.float32), 3, items) for items in (3, 4))
+    with pytest.raises(LeakError, match="same users and items"):
+        refuse_leaks(Split("random", small, small, large))
