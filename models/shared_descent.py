@@ -81,7 +81,7 @@ class SharedDescent(SharedModel):
 class SharedProjection(SharedDescent):
     """W [rank, K], m [rank] and the log of the ridge [1], over a prepared Projection."""
 
-    name: ClassVar[str] = "projection"
+    called: ClassVar[str] = "projection"
     rule: ClassVar[Rule] = "median"
     periods: ClassVar[int] = 30
     steps: ClassVar[int] = 4
@@ -131,7 +131,7 @@ def _values_of(block: ProjectionBlock) -> Values:
 class SharedTowers(SharedDescent):
     """All weights of both towers in the order of their fields, over a prepared TwoTower."""
 
-    name: ClassVar[str] = "two_tower"
+    called: ClassVar[str] = "two_tower"
     rule: ClassVar[Rule] = "mean"
     periods: ClassVar[int] = 40
     steps: ClassVar[int] = 8

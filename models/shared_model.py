@@ -47,7 +47,7 @@ class Exam:
 class SharedModel(ABC):
     """One model and one node's users."""
 
-    name: ClassVar[str]
+    called: ClassVar[str]
     rule: ClassVar[Rule]
     """How blocks of it are merged."""
 
@@ -86,7 +86,7 @@ class SharedModel(ABC):
     def receive(self, sections: Sequence[Values]) -> Values:
         """Values from sections as received. Raises: InvalidBlockError for what no honest node sends."""
         if tuple(map(len, sections)) != self.sections:
-            raise InvalidBlockError(f"a block of {self.name} has other sections than {self.sections}")
+            raise InvalidBlockError(f"a block of {self.called} has other sections than {self.sections}")
         values_V = np.concatenate(list(sections)).astype(np.float64)
         if not np.isfinite(values_V).all():
             raise InvalidBlockError("a block holds a number that is not finite")

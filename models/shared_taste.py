@@ -41,7 +41,7 @@ CORRELATION_MIN = 0.05
 class SharedTaste(SharedModel):
     """Over a prepared TastePrior and the users that it was prepared with."""
 
-    name: ClassVar[str] = "taste_prior"
+    called: ClassVar[str] = "taste_prior"
     rule: ClassVar[Rule] = "mean"
 
     def __init__(self, model: TastePrior, histories: Sequence[History]) -> None:
