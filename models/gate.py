@@ -1,8 +1,9 @@
-"""The gate: a block is let in when it serves one's own users, by ratings that it could not have seen.
+"""The gate: a block is let in when it does one's own users no harm.
 
-Judged against the start that all nodes have in common, which needs no network. Judging against the node's present
-block would refuse everybody: that one was fitted to the very users that judge. Every verdict is kept in the ledger,
-for warm users (half of what they rated is known) and cold ones (a handful).
+Each judge is a user of this node whose ratings are cut in two: rebuilt from one part, the other must come out. Judged
+against the start that all nodes have in common, which needs no network. Judging against the node's present block would
+refuse everybody: that one was fitted to the very users that judge. Warm judges have half of their ratings known, cold
+ones a handful.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ JUDGES_MAX = 40
 COLD_RATINGS = 5
 # Fewer queries tell nothing of a variance.
 QUERIES_MIN = 2
-# A block may be worse than the start by so much of its loss, for chance among few judges; what is worse than by twice
-# the standard error is refused in any case.
+# A block may be worse than the start by so much of its loss: among few judges chance is as large.
 SLACK = 0.02
 
 
@@ -57,6 +57,11 @@ class Gate:
         self.cold = draw_exams(histories, rng, COLD_RATINGS)
         self._start_warm = model.losses(model.start(), Crowd(), self.warm)
         self._start_cold = model.losses(model.start(), Crowd(), self.cold)
+
+    @property
+    def start_loss(self) -> float:
+        """Of the common start: mean over the warm judges."""
+        return float(self._start_warm.mean()) if self.warm else 0.0
 
     def judge(self, values_V: Values, crowd: Crowd) -> Verdict:
         """Nobody to judge accepts everything: such a node has no users to protect."""

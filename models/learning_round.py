@@ -20,8 +20,8 @@ from models.shared_model import Crowd, Moments, SharedModel
 
 # A block that has been through so many periods weighs as much as one can: ages are what their senders say.
 AGE_MAX = 20
-# The network must be better than learning alone by nothing at all; alone is what a node falls back on.
-Ranks: TypeAlias = Literal["network", "alone", "start"]
+# Which block ranks here: the merged one, or the common start where the judges lose by the merged one.
+Ranks: TypeAlias = Literal["network", "start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def run_round(
     values_V, moments = model.improve(merged_V, state.moments, age, crowd)
     losses: dict[Ranks, float] = {
         "network": gate.loss(values_V, crowd),
-        "start": gate.loss(model.start(), Crowd()),
+        "start": gate.start_loss,
     }
     ranks: Ranks = "network" if losses["network"] <= losses["start"] else "start"
     return Outcome(State(values_V, moments, age + 1), verdicts, losses, ranks)

@@ -23,11 +23,11 @@ from models.recommender import Recommender
 from models.shared_model import NO_MOMENTS, Crowd, Exam, InvalidBlockError, Moments, SharedModel, spare_variance
 from models.two_tower import NAMES, TowerBlock, TowerLearner, TwoTower
 
-# Rate at age 0 beside the models' own, and the age from which on it is RATE_MIN of that.
+# The rate falls evenly with age to this share of the model's own.
 RATE_MIN = 0.05
 # A node alone takes so many periods.
 ALONE_PERIODS = 20
-# A weight of an honest block stays far below this: they start at 2 at the most.
+# Beyond any weight of use, and small enough that scores stay finite.
 WEIGHT_MAX = 100.0
 
 

@@ -1,9 +1,9 @@
 """The taste prior as nodes learn it together: what travels are averages over users, what ranks is the prior they give.
 
 Values of a block, in order: the average of mu [K], the average of mu mu' + V, its upper triangle [K (K + 1) / 2], and
-the noise [1]; see models.taste_prior. Averages over nodes' users are averages of nodes' averages, so merging makes the
-step that one machine with all users would have made; and each of them being a mean of second moments, so is every
-weighted mean of blocks, whoever they are from.
+the noise [1]; see models.taste_prior. The averages of all users are the averages of nodes of equal size, so the mean of
+such nodes' blocks is the step that one machine with all users would have made. Blocks are means of second moments, and
+so is every weighted mean of them: a covariance stays one.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from models.taste_prior import (
     m_step,
 )
 
-# What one's own users count beside the merged block, each period, on a node of average size; 0.1 mixed as well, slower.
+# What one's own users count beside the merged block, on a node of average size (0.1 was slower in a prototype).
 OWN_SHARE, OWN_SHARE_MAX = 0.3, 0.6
-# In units of the ratings' spread. Learned blocks of the tuning worlds had eigenvalues up to 3 and noises of .3 to .6.
+# In units of the ratings' spread: a hundred times the start's eigenvalues, eight times its noise.
 EIGENVALUE_MAX, NOISE_MAX = 50.0, 4.0
 EIGENVALUE_MIN = 1e-6
 # Correlations are drawn to 0 until their matrix has no eigenvalue below this, so that rounding leaves it definite.

@@ -102,8 +102,8 @@ def scores_of(world: World, basis: str) -> Iterator[tuple[str, Scores]]:
     """Every line of the table: its name and float32 [people, items of B], floor first, ceilings last."""
     people = len(world.ratings.complete_UI)
     rng = np.random.default_rng([world.seed, people, 1])
-    everything = [_history(world, user, slice(0, len(world.items))) for user in range(people)]
-    at_home = [_history(world, user, world.home) for user in range(people)]
+    everything = [history_of(world, user, slice(0, len(world.items))) for user in range(people)]
+    at_home = [history_of(world, user, world.home) for user in range(people)]
     order = rng.permutation(people)
     yield RANDOM, rng.random((people, world.away.stop - world.away.start)).astype(np.float32)
     yield LIKED_MEAN, np.stack([_mean_of_liked(world, one) for one in at_home])
@@ -123,7 +123,7 @@ def scores_of(world: World, basis: str) -> Iterator[tuple[str, Scores]]:
     yield CEILINGS[1], world.ratings.ideal_UI[:, world.away].astype(np.float32)
 
 
-def _history(world: World, user: int, columns: slice) -> History:
+def history_of(world: World, user: int, columns: slice) -> History:
     """The ratings that somebody gave in these columns; rows count over both shops."""
     rows = np.flatnonzero(world.ratings.present_UI[user, columns]).astype(np.int64) + columns.start
     return History(rows, world.ratings.complete_UI[user, rows].astype(np.float32))

@@ -33,7 +33,7 @@ from models.shared_taste import SharedTaste
 from models.taste_prior import TastePrior
 from models.two_tower import TwoTower
 from sim.tastes import LIKED
-from tests.bench.discover import World, load_world
+from tests.bench.discover import World, history_of, load_world
 from tests.bench.row import Row
 
 LEARNERS, ASKED = 300, 200
@@ -166,12 +166,6 @@ class Experiment:
                 if values is not None:
                     block = Block(str(sender), values, nodes[sender].state.age)
                     nodes[receiver].inbox.append((sender in liars, block))
-
-
-def history_of(world: World, user: int, columns: slice) -> History:
-    """The ratings that somebody gave in these columns; rows count over both shops."""
-    rows = np.flatnonzero(world.ratings.present_UI[user, columns]).astype(np.int64) + columns.start
-    return History(rows, world.ratings.complete_UI[user, rows].astype(np.float32))
 
 
 def heard(model: SharedModel, values_V: Values) -> Values:

@@ -103,11 +103,12 @@ def test_a_covariance_that_is_none_is_refused() -> None:
 
 def test_averages_of_nodes_make_the_step_of_one_machine() -> None:
     """Equal nodes' E steps, averaged: the block that taste_prior.improve makes of everybody."""
-    histories = people()
-    together, crowd = taste(histories), Crowd(USERS)
-    told = [together.told_by(together.start(), crowd)]
-    averaged = together.block(told[0], crowd)
+    histories, crowd = people(), Crowd(USERS, 3)
     model = TastePrior(basis=BASIS).prepare(interactions_of(histories, 60), items())
+    nodes = [SharedTaste(model, histories[number::3]) for number in range(3)]
+    told_BV = np.array([node.told_by(node.start(), crowd) for node in nodes])
+    # Per user the same mean and second moments; of the noise, users count alike where each has as many ratings.
+    averaged = nodes[0].block(told_BV.mean(axis=0), crowd)
     step = improve(start_block(model.z_IK.shape[1]), [model.told(one) for one in histories])
     assert np.allclose(averaged.covariance_KK, step.covariance_KK) and np.allclose(averaged.mean_K, step.mean_K)
     assert averaged.noise == pytest.approx(step.noise)
@@ -147,7 +148,6 @@ def test_a_round_goes_on_from_what_was_put_down(make: Make) -> None:
     for period in (2, 3):
         values, moments = resumed.improve(half.values_V, half.moments, period, crowd)
         half = State(values, moments, period + 1)
-    # A learner made anew draws other catalog items than one that goes on would; both are made anew each period here.
     assert np.array_equal(half.values_V, state.values_V)
     with pytest.raises(ValueError, match="Adam"):
         resumed.improve(half.values_V, half.moments[:-1], 4, crowd)
