@@ -28,6 +28,7 @@ BENCHES = (
     "discover",
     "learning_together",
     "promotion",
+    "private_learning",
 )
 
 
