@@ -21,7 +21,7 @@ from protocol.limits import Reason, RemoteError
 # A proof that fails or a forged signature is no accident of honest software, a replay hardly one; who asks too much
 # may not know better. What is not listed can happen to anybody: a clock that is off, a catalog that is gone.
 POINTS: dict[Reason, float] = {
-    **dict.fromkeys(("bad_proof", "bad_signature", "bad_vector", "malformed", "too_big"), 25.0),
+    **dict.fromkeys(("bad_proof", "bad_signature", "bad_update", "bad_vector", "malformed", "too_big"), 25.0),
     **dict.fromkeys(("replayed", "misdirected", "wrong_network"), 5.0),
     **dict.fromkeys(("over_budget", "over_limit", "not_allowed", "too_many"), 1.0),
 }

@@ -55,6 +55,7 @@ Reason = Literal[
     "too_big",
     "bad_signature",
     "bad_vector",
+    "bad_update",
     "bad_proof",
     "misdirected",
     "expired",

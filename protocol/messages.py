@@ -15,11 +15,12 @@ from typing import Any, TypeAlias, get_args
 from protocol import limits, wire
 from protocol.envelope import OVERHEAD_BYTES
 from protocol.fields import Check, bytes_of, many_of, number_of, row_of
-from protocol.heads import HEAD_BYTES_MAX
+from protocol.heads import AT_MS_MAX, HEAD_BYTES_MAX
 from protocol.identity import PUBLIC_BYTES
 from protocol.limits import RemoteError
 from protocol.merkle import BUCKET_ITEMS_MAX, DEPTH_MAX, HASH_BYTES, KEY_BYTES
 from protocol.query import ANSWER_BYTES_MAX, QUERY_BYTES_MAX, RESULTS_MAX
+from protocol.updates import MODEL_BYTES_MAX, UPDATE_BYTES_MAX
 
 # key[12:16] and record[0:4] of one entry: enough to say "I have this one" within a bucket.
 DIGEST_BYTES = 8
@@ -164,8 +165,25 @@ class Refused:
     reason: str
 
 
-QuestionFrame: TypeAlias = AskHeads | AskTree | AskFill | AskVectors | AskQuery | AskRecords
-AnswerFrame: TypeAlias = Heads | TreeLevels | Fill | VectorsAnswer | QueryAnswer | Records | Refused
+@dataclass(frozen=True, slots=True)
+class AskUpdate:
+    """Your newest block of that model, if newer than `seen_ms`? `update`: mine, sealed, or empty."""
+
+    model: str
+    features: str
+    seen_ms: int
+    update: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAnswer:
+    """A sealed update, or empty where there is none, or none newer."""
+
+    update: bytes
+
+
+QuestionFrame: TypeAlias = AskHeads | AskTree | AskFill | AskVectors | AskQuery | AskRecords | AskUpdate
+AnswerFrame: TypeAlias = Heads | TreeLevels | Fill | VectorsAnswer | QueryAnswer | Records | Refused | UpdateAnswer
 GossipFrame: TypeAlias = Announce | Forked
 Frame: TypeAlias = QuestionFrame | AnswerFrame | GossipFrame
 QUESTIONS: tuple[type[Any], ...] = get_args(QuestionFrame)
@@ -287,6 +305,12 @@ def _reason(value: Any) -> str:
     return value
 
 
+def _name(value: Any) -> str:
+    if type(value) is not str or not 0 < len(value) <= MODEL_BYTES_MAX or not value.isascii():
+        raise RemoteError("malformed", "no name of a model or of features")
+    return value
+
+
 _hash = bytes_of(HASH_BYTES, HASH_BYTES)
 _key = bytes_of(KEY_BYTES, KEY_BYTES)
 _publisher = bytes_of(PUBLIC_BYTES, PUBLIC_BYTES)
@@ -314,5 +338,7 @@ FRAMES: dict[int, tuple[type[Any], tuple[Check, ...]]] = {
     13: (AskRecords, (_publisher, many_of(_wanted, RESULTS_MAX))),
     14: (Records, (many_of(_held_record, RESULTS_MAX),)),
     15: (Refused, (_reason,)),
+    16: (AskUpdate, (_name, _name, number_of(0, AT_MS_MAX), bytes_of(0, UPDATE_BYTES_MAX))),
+    17: (UpdateAnswer, (bytes_of(0, UPDATE_BYTES_MAX),)),
 }
 KINDS: dict[type[Any], int] = {frame: kind for kind, (frame, _) in FRAMES.items()}

@@ -13,7 +13,7 @@ import pytest
 from node import answering, asking, catalog_service, libp2p_guards, libp2p_pubsub, targets, teller
 from node.frames import pack_frame as framed
 from node.peers import POINTS
-from protocol import announce, card, envelope, heads, limits, merkle, messages, query, sync, wire
+from protocol import announce, card, envelope, heads, limits, merkle, messages, query, sync, updates, weights, wire
 from protocol.heads import CatalogHead, seal_head
 from protocol.identity import Identity
 from protocol.merkle import leaf_hash, node_hash
@@ -32,6 +32,8 @@ SHOWN: dict[ModuleType, str] = {
     announce: r"VERSIONS_KEPT$",
     query: r"(NONCE_BYTES|(?!CARD|AT_MS).*_MAX)$",
     card: r"(NONCE_BYTES|(CARD|CONSENT)_BYTES_MAX|LIFETIME_MS_MAX)$",
+    weights: r"(CHUNK|SCALE_MAX)$",
+    updates: r"(?!AT_MS).*_MAX$",
     sync: r"(.*_LEVELS|BUCKETS_ASKED)$",
     catalog_service: r"(ASKS|FORGIVE)_.*",
     targets: r"AIM_MS$",
@@ -90,6 +92,7 @@ def test_every_domain_is_in_the_table_with_its_size() -> None:
         query.QUERY_DOMAIN: query.QUERY_BYTES_MAX + envelope.OVERHEAD_BYTES,
         query.ANSWER_DOMAIN: query.ANSWER_BYTES_MAX + envelope.OVERHEAD_BYTES,
         card.DOMAIN: card.CARD_BYTES_MAX,
+        updates.DOMAIN: updates.UPDATE_BYTES_MAX,
     }
     assert said == {domain: f"{size:,} bytes" for domain, size in sizes.items()}
 
@@ -104,7 +107,13 @@ def test_every_field_of_an_item_is_in_the_table_in_order_with_its_limit() -> Non
 
 @pytest.mark.parametrize(
     ("title", "record"),
-    [("Heads", heads.CatalogHead), ("Queries", query.Query), ("Queries", query.Answer), ("Queries", card.Card)],
+    [
+        ("Heads", heads.CatalogHead),
+        ("Queries", query.Query),
+        ("Queries", query.Answer),
+        ("Queries", card.Card),
+        ("Updates", updates.ModelUpdate),
+    ],
 )
 def test_every_field_of_a_signed_record_is_in_a_table(title: str, record: type) -> None:
     said = {word.strip("` ") for row in rows(section(title)) for word in row[0].split(",")}

@@ -25,6 +25,7 @@ from protocol.messages import (
     AskQuery,
     AskRecords,
     AskTree,
+    AskUpdate,
     AskVectors,
     BucketFill,
     Changed,
@@ -36,6 +37,7 @@ from protocol.messages import (
     Records,
     Refused,
     TreeLevels,
+    UpdateAnswer,
     VectorsAnswer,
     heads_digest,
     kind_name,
@@ -64,6 +66,8 @@ EXAMPLES: list[Frame] = [
     AskRecords(b"p" * 32, ((b"k" * 16, b"r" * 32), (b"l" * 16, b"s" * 32))),
     Records(((b"item", b"v" * 32), (b"", b""))),
     Refused("not_found"),
+    AskUpdate("taste_prior", "phi-1/tiny-128", 1_700_000_000_000, b"sealed update"),
+    UpdateAnswer(b"sealed update"),
 ]
 
 
@@ -101,7 +105,7 @@ def test_the_name_of_a_kind_is_in_its_first_two_bytes(frame: Frame) -> None:
 
 
 @pytest.mark.parametrize(
-    "packed", [b"", b"\x91", b"\x91\x00", b"\x91\x10", b"\x81\x01", b"\xc4\x01", b"\xdc\x00\x02\x01"]
+    "packed", [b"", b"\x91", b"\x91\x00", b"\x91\x12", b"\x81\x01", b"\xc4\x01", b"\xdc\x00\x02\x01"]
 )
 def test_what_is_no_frame_has_no_name(packed: bytes) -> None:
     assert kind_name(packed) == "unknown"
@@ -109,7 +113,7 @@ def test_what_is_no_frame_has_no_name(packed: bytes) -> None:
 
 def test_every_kind_has_an_example_and_a_frozen_vector() -> None:
     names = {frame.__name__ for frame, _ in FRAMES.values()}
-    assert list(FRAMES) == list(range(1, 16))
+    assert list(FRAMES) == list(range(1, 18))
     assert sorted([*QUESTIONS, *ANSWERS, *GOSSIP], key=str) == sorted((frame for frame, _ in FRAMES.values()), key=str)
     assert {type(frame).__name__ for frame in EXAMPLES} == names == set(json.loads(VECTORS.read_text()))
 
