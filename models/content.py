@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from models.fusion import Items, similarity, similarity_sum
 from models.interactions import History, Interactions, Scale, Values
-from models.recommender import Arrays, Recommender, Scores, check_sizes
+from models.recommender import Arrays, Recommender, Scores, check_axes, check_sizes
 from models.reference import overall_mean, reference_of
 from models.saving import items_arrays, items_from
 
@@ -59,6 +59,7 @@ class Content(Recommender):
     def with_arrays(self, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         if not {"mean", "scale"} <= set(arrays):
             raise ValueError("a saved content model lacks its mean or its scale")
+        check_axes({"mean": arrays["mean"], "scale_E": arrays["scale"]}, lengths={"E": 2})
         self.items = items_from(arrays)
         self.mean = float(arrays["mean"])
         self.scale = (float(arrays["scale"][0]), float(arrays["scale"][1]))

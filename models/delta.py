@@ -36,6 +36,7 @@ class Delta(RatingPredictor):
 
     name: ClassVar[str] = "delta"
     learned: ClassVar[tuple[str, ...]] = ("bias_I", "item_IF", "low", "high")
+    sized_by: ClassVar[Mapping[str, str]] = {"F": "rank"}
     bias_I: Values
     """b, in spreads."""
     item_IF: Values

@@ -34,6 +34,8 @@ class Ease(LikesRecommender):
 
     name: ClassVar[str] = "ease"
     learned: ClassVar[tuple[str, ...]] = (*LIKING, "inverse_UU", "diagonal_I", "weights_II")
+    # Of the two matrices one is always empty.
+    axes: ClassVar[Mapping[str, str]] = {"weights_II": "JJ"}
     inverse_UU: Scores
     """A, float32 [users who like something, the same]; empty when `weights_II` is used."""
     diagonal_I: Values
@@ -97,7 +99,10 @@ class Ease(LikesRecommender):
 
     def with_arrays(self, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         self.likes_IU = matrix_from("likes_IU", arrays)
-        return super().with_arrays({name: array for name, array in arrays.items() if "likes_IU." not in name})
+        super().with_arrays({name: array for name, array in arrays.items() if "likes_IU." not in name})
+        if self.likes_IU.shape != (len(self.popular_I), len(self.inverse_UU)):
+            raise ValueError("the likes of a saved EASE model do not fit its other arrays")
+        return self
 
 
 def _inverse(gram: Scores, reg: float) -> Scores:

@@ -24,6 +24,7 @@ from models.interactions import History, Interactions, Values
 from models.recommender import Arrays, Params, Recommender, Scores, TooLargeError, check_sizes
 from models.reference import user_references
 from models.registry import model_class
+from models.saved_checks import check_params, check_serves
 from models.splits import taken
 
 MODELS = ("als", "ease", "item_knn", "user_knn", "content", "most_liked")
@@ -123,6 +124,8 @@ class Hybrid(Recommender):
             own = {key.removeprefix(f"{name}/"): a for key, a in arrays.items() if key.startswith(f"{name}/")}
             if own:
                 self.fitted[name] = model.with_arrays(own)
+                # Its weight may be 0 for all whom the whole is tried on.
+                check_serves(model, self.n_items)
         if not self.fitted:
             raise ValueError("a saved hybrid holds none of its models")
         return self
@@ -132,6 +135,7 @@ class Hybrid(Recommender):
         for name in self.models:
             kind, params = model_class(name), dict(self.settings.get(name, {}))
             takes = kind().params()
+            check_params(kind, params)
             for key in ("seed", "relevant"):
                 if key in takes:
                     params.setdefault(key, getattr(self, key))

@@ -20,6 +20,8 @@ Scale = tuple[float, float]
 
 # p2prec's own.
 SCALE: Scale = (-1.0, 10.0)
+#: On any scale. Sums of squares of far larger ones overflow float32, and what is larger is a time, an id or a slip.
+RATING_MAX = 1e9
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,16 @@ def matrix_arrays(name: str, matrix: sparse.csr_matrix) -> Arrays:
 
 
 def matrix_from(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> sparse.csr_matrix:
-    """The matrix that `matrix_arrays` took apart. Raises: ValueError when a part is missing."""
+    """The matrix that `matrix_arrays` took apart. Raises: ValueError when a part is missing or wrong."""
     parts = [arrays.get(f"{name}.{part}") for part in ("data", "indices", "indptr", "shape")]
     if any(part is None for part in parts):
         raise ValueError(f"the saved matrix {name!r} lacks a part")
     data, indices, indptr, shape = (np.asarray(part) for part in parts)
-    return sparse.csr_matrix((data, indices, indptr), (int(shape[0]), int(shape[1])))
+    try:
+        rows, columns = shape
+        matrix = sparse.csr_matrix((data, indices, indptr), (int(rows), int(columns)))
+        # Else a column beyond the shape is read from somebody else's memory.
+        matrix.check_format(full_check=True)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"the parts of the saved matrix {name!r} do not fit together") from error
+    return matrix

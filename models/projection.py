@@ -9,6 +9,7 @@ two projections that started apart is worse than either.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -65,6 +66,8 @@ class Projection(LinearTaste):
 
     name: ClassVar[str] = "projection"
     learned: ClassVar[tuple[str, ...]] = (*LinearTaste.learned, "phi_IK", "w_RK")
+    # What the other linear models have of features, this one has of W's directions.
+    axes: ClassVar[Mapping[str, str]] = {"z_IK": "IR", "mean_K": "R", "covariance_KK": "RR", "precision_KK": "RR"}
     phi_IK: Vectors
     w_RK: Vectors
 

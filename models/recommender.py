@@ -13,6 +13,7 @@ name (`seed: int = 0` where chance takes part); what `fit` learns are the attrib
 from __future__ import annotations
 
 import inspect
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
@@ -42,7 +43,13 @@ class Recommender(ABC):
     uses_order: ClassVar[bool] = False
     """Whether the order (or the times) of a history's ratings matter."""
     learned: ClassVar[tuple[str, ...]] = ()
-    """The attributes that `fit` sets, each an array or a number."""
+    """The attributes that `fit` sets, each an array or a number. An array's name ends in its axes (item_IF is [items,
+    factors]), and one letter is one length in all of them; a name without is that of a number.
+    """
+    axes: ClassVar[Mapping[str, str]] = {}
+    """The axes of learned arrays whose names do not say them so."""
+    sized_by: ClassVar[Mapping[str, str]] = {"F": "factors"}
+    """Axes whose length is a parameter."""
 
     def params(self) -> Params:
         """The hyper-parameters as the constructor was given them: `type(model)(**model.params())` is its twin."""
@@ -71,10 +78,12 @@ class Recommender(ABC):
     def with_arrays(self, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         """Take over what another model of the same parameters learned; returns the model.
 
-        Raises: ValueError when an array is missing or unknown.
+        Raises: ValueError when an array is missing, unknown or of another shape.
         """
         if set(arrays) != set(self.learned):
             raise ValueError(f"model {self.name!r} needs the arrays {sorted(self.learned)}, not {sorted(arrays)}")
+        lengths = {axis: getattr(self, name) for axis, name in self.sized_by.items() if hasattr(self, name)}
+        check_axes(arrays, self.axes, lengths)
         for name, array in arrays.items():
             setattr(self, name, array if array.ndim else array.item())
         return self
@@ -129,6 +138,23 @@ def top_rows(scores_I: Scores, k: int, allowed_I: npt.NDArray[np.bool_] | None =
         candidates, values = candidates[values >= border], values[values >= border]
     rows: Rows = candidates[np.argsort(-values, kind="stable")][:k].astype(np.int64)
     return rows
+
+
+def check_axes(
+    arrays: Mapping[str, npt.NDArray[Any]],
+    axes: Mapping[str, str] | None = None,
+    lengths: Mapping[str, int] | None = None,
+) -> None:
+    """Raise ValueError unless each array has the axes that its name ends in (or `axes` says), a letter always of one
+    length: that in `lengths`, or the first met.
+    """
+    known = dict(lengths or {})
+    for name, array in arrays.items():
+        found = re.search("_([A-Z]+)$", name)
+        letters = (axes or {}).get(name) or (found[1] if found else "")
+        expected = tuple(known.setdefault(axis, size) for axis, size in zip(letters, array.shape, strict=False))
+        if len(letters) != array.ndim or expected != array.shape:
+            raise ValueError(f"the array {name} has the shape {array.shape}, which does not fit the others")
 
 
 def check_sizes(ratings: Interactions, items: Items) -> None:

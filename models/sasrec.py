@@ -29,6 +29,8 @@ INIT = 0.1
 # Users a step.
 BATCH = 64
 BLOCK = ("query", "key", "value", "first", "second")
+BIASES = ("first_bias", "second_bias", "norm_1_bias", "norm_2_bias")
+NORMS = ("norm_1", "norm_2")
 Weights = dict[str, "torch.Tensor"]
 
 
@@ -102,9 +104,8 @@ class SasRec(LikesRecommender):
         import torch
 
         super().with_arrays({name: array for name, array in arrays.items() if name in LIKING or "." not in name})
-        expected = self._start(len(self.popular_I))
         weights = {name: np.asarray(array, np.float32) for name, array in arrays.items() if "." in name}
-        if {name: weight.shape for name, weight in weights.items()} != {n: tuple(w.shape) for n, w in expected.items()}:
+        if {name: weight.shape for name, weight in weights.items()} != self._shapes(len(weights)):
             raise ValueError(f"a saved {self.name} model has other weights than its parameters ask for")
         self._weights = {name: torch.from_numpy(weight.copy()) for name, weight in weights.items()}
         return self
@@ -127,11 +128,20 @@ class SasRec(LikesRecommender):
         for block in range(self.blocks):
             for part in BLOCK:
                 weights[f"{block}.{part}"] = noise(size, size, scale=size**-0.5)
-            for part in ("first_bias", "second_bias", "norm_1_bias", "norm_2_bias"):
+            for part in BIASES:
                 weights[f"{block}.{part}"] = torch.zeros(size)
-            for part in ("norm_1", "norm_2"):
+            for part in NORMS:
                 weights[f"{block}.{part}"] = torch.ones(size)
         return weights | {"end.norm": torch.ones(size), "end.norm_bias": torch.zeros(size)}
+
+    def _shapes(self, most: int) -> dict[str, tuple[int, ...]]:
+        """Those of the weights, of at most `most` blocks: the parameters may claim any number of them."""
+        size = self.factors
+        shapes: dict[str, tuple[int, ...]] = {"embed.item": (len(self.popular_I), size), "embed.place": (LENGTH, size)}
+        for block in range(min(self.blocks, most)):
+            shapes |= {f"{block}.{part}": (size, size) for part in BLOCK}
+            shapes |= {f"{block}.{part}": (size,) for part in (*BIASES, *NORMS)}
+        return shapes | {"end.norm": (size,), "end.norm_bias": (size,)}
 
     def _train(self, sequences: list[Rows], n_items: int) -> None:
         import torch

@@ -1,8 +1,8 @@
 """A fitted model as two files in a folder: `model.safetensors` (what it learned) and `model.json` (what it is).
 
-Nothing is pickled, so a file from elsewhere can at worst be refused. The JSON carries the digest of the tensors and
-is written last: a copy that was cut short, changed or mixed up from two models does not open. A loaded model gives the
-same scores to the bit.
+Nothing is pickled, and models.saved_checks looks at all that was read: a file from elsewhere can at worst be refused.
+The JSON carries the digest of the tensors and is written last: a copy that was cut short, changed or mixed up from two
+models does not open. A loaded model gives the same scores to the bit.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from models.fusion import Items
-from models.recommender import Arrays, Recommender
+from models.recommender import Arrays, Recommender, check_axes
 from models.registry import model_class
+from models.saved_checks import BROKEN, check_numbers, check_params, check_serves
 
 ARRAYS_FILE, MODEL_FILE = "model.safetensors", "model.json"
 FORMAT = 1
@@ -57,13 +58,22 @@ def load_model(folder: Path) -> Recommender:
     if head["version"] != kind.version:
         raise ValueError(f"{folder} holds version {head['version']} of {kind.name}; this program reads {kind.version}")
     try:
+        check_params(kind, head["params"])
         model = kind(**head["params"])
-    except TypeError as error:
-        raise ValueError(f"{folder / MODEL_FILE} has parameters that {kind.name} does not know") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{folder / MODEL_FILE} cannot be used: {error}") from error
     try:
-        return model.with_arrays(load(tensors))
-    except SafetensorError as error:
-        raise ValueError(f"{folder / ARRAYS_FILE} is not a safetensors file") from error
+        arrays = load(tensors)
+    # A KeyError of the kinds of numbers that numpy does not have.
+    except (SafetensorError, KeyError) as error:
+        raise ValueError(f"{folder / ARRAYS_FILE} is not a safetensors file of numpy's numbers") from error
+    try:
+        check_numbers(arrays)
+        check_serves(model.with_arrays(arrays))
+    except BROKEN as error:
+        said = error if isinstance(error, ValueError) else f"its arrays do not fit {kind.name}"
+        raise ValueError(f"{folder / ARRAYS_FILE} cannot be used: {said}") from error
+    return model
 
 
 def items_arrays(items: Items) -> Arrays:
@@ -72,10 +82,15 @@ def items_arrays(items: Items) -> Arrays:
 
 
 def items_from(arrays: Mapping[str, npt.NDArray[Any]]) -> Items:
-    """The items that `items_arrays` took apart. Raises: ValueError when an array is missing."""
+    """The items that `items_arrays` took apart. Raises: ValueError when an array is missing or wrong."""
     missing = [name for name in ITEM_ARRAYS if name not in arrays]
     if missing:
         raise ValueError(f"saved items lack {', '.join(missing)}")
+    check_axes({name: arrays[name] for name in ITEM_ARRAYS})
+    if any(arrays[name].dtype != bool for name in ("has_image_I", "has_text_I")):
+        raise ValueError("saved items do not say by flags which halves they have")
+    if not 0 <= arrays["image_weight"] <= 1:
+        raise ValueError("saved items have an image weight outside [0, 1]")
     columns: dict[str, Any] = {name: arrays[name] for name in ITEM_ARRAYS}
     return Items(**columns | {"image_weight": float(arrays["image_weight"])})
 
@@ -86,7 +101,7 @@ def _parse_head(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, and of lists in lists without end
         raise ValueError(f"{file} is not JSON") from error
     kinds = {"format": int, "name": str, "version": int, "params": dict, "arrays_sha256": str}
-    if not isinstance(head, dict) or any(not isinstance(head.get(key), kind) for key, kind in kinds.items()):
+    if not isinstance(head, dict) or any(type(head.get(key)) is not kind for key, kind in kinds.items()):
         raise ValueError(f"{file} does not describe a model")
     if head["format"] != FORMAT:
         raise ValueError(f"{file} has format {head['format']}; this program reads {FORMAT}")

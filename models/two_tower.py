@@ -187,7 +187,10 @@ class TwoTower(Recommender):
         missing = [name for name in NAMES if name not in arrays]
         if missing:
             raise ValueError(f"a saved two-tower model lacks {', '.join(missing)}")
-        self.block = TowerBlock(**{name: arrays[name] for name in NAMES})
+        block, start = TowerBlock(**{name: arrays[name] for name in NAMES}), start_towers(self.phi_IK.shape[1])
+        if any(getattr(block, name).shape != getattr(start, name).shape for name in NAMES):
+            raise ValueError("a saved two-tower model has towers of other sizes than its features ask for")
+        self.block = block
         return self
 
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 WIDTH = 128
 BATCH = 32
-# Names of the weights and the shapes of what they join: [out, in].
 LAYERS = ("user", "item", "first", "second", "last")
 
 
@@ -94,7 +93,13 @@ class SeedTwoTower(RatingPredictor):
         super().with_arrays({name: array for name, array in arrays.items() if name not in names})
         if not names <= set(arrays):
             raise ValueError(f"a saved {self.name} model lacks {', '.join(sorted(names - set(arrays)))}")
-        self._weights = {name: np.asarray(arrays[name], np.float32) for name in sorted(names)}
+        weights = {name: np.asarray(arrays[name], np.float32) for name in sorted(names)}
+        size = weights["item"].shape[-1] if weights["item"].ndim else 0
+        expected = shapes_of(len(self.item_IO), size)
+        expected |= {f"{layer}_bias": shape[:1] for layer, shape in expected.items()}
+        if self.item_IO.shape[1] != WIDTH or any(weights[name].shape != shape for name, shape in expected.items()):
+            raise ValueError(f"a saved {self.name} model has layers of other sizes than its items ask for")
+        self._weights = weights
         return self
 
     def _start(self, n_items: int, size: int) -> dict[str, torch.Tensor]:
@@ -102,15 +107,8 @@ class SeedTwoTower(RatingPredictor):
         import torch
 
         generator = torch.Generator().manual_seed(self.seed)
-        shapes = {
-            "user": (WIDTH, n_items),
-            "item": (WIDTH, size),
-            "first": (64, 1),
-            "second": (32, 64),
-            "last": (1, 32),
-        }
         weights = {}
-        for layer, shape in shapes.items():
+        for layer, shape in shapes_of(n_items, size).items():
             for name, dims in ((layer, shape), (f"{layer}_bias", shape[:1])):
                 even = torch.empty(dims).uniform_(-1, 1, generator=generator) / max(shape[1], 1) ** 0.5
                 weights[name] = even.requires_grad_()
@@ -143,6 +141,12 @@ class SeedTwoTower(RatingPredictor):
         for layer in ("first", "second"):
             inner = np.maximum(inner @ self._weights[layer].T + self._weights[f"{layer}_bias"], 0)
         return np.asarray((inner @ self._weights["last"].T + self._weights["last_bias"])[:, 0], np.float32)
+
+
+def shapes_of(n_items: int, size: int) -> dict[str, tuple[int, ...]]:
+    """What each of LAYERS joins: [out, in], over a catalog and items of `size` numbers."""
+    shapes = ((WIDTH, n_items), (WIDTH, size), (64, 1), (32, 64), (1, 32))
+    return dict(zip(LAYERS, shapes, strict=True))
 
 
 def _tower(rows_ND: Vectors, weight: Vectors, bias: Vectors) -> Vectors:
