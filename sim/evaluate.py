@@ -18,7 +18,7 @@ from tqdm import tqdm
 from models import splits
 from models.evaluation import Verdict, judge
 from models.fusion import Items
-from models.leak_guard import LeakError, twin_groups
+from models.leak_guard import GIVEN, LeakError, Names, own_twins, refuse_leaks, twin_groups
 from models.recommender import Recommender
 from models.registry import MODELS
 from models.splits import Split
@@ -52,6 +52,7 @@ def run_evaluate(options: Namespace) -> Report:
     names = _names(options, world, notes)
     cuts = _splits(options, world)
     _refuse_nothing_relevant(cuts, liked)
+    _refuse_leaks(cuts, world, notes)
     items, runs = world.model_items(), {name: list[Run]() for name in names}
     tuner = Tuner(world, items, liked, options.k, options.trials)
     with tqdm(total=len(cuts) * len(names), unit=" fits", disable=None, file=sys.stderr) as bar:
@@ -62,8 +63,6 @@ def run_evaluate(options: Namespace) -> Report:
                     params = tuner.params_for(name, seed, split) if options.trials > 1 else {}
                     model = make_model(name, seed, liked, **params)
                     runs[name].append(_run(model, params, items, world, split, liked, options.k))
-                except LeakError as leak:
-                    raise UserError(str(leak)) from None
                 except MemoryError:
                     notes.append(f"{name} is left out: its tables do not fit into memory")
                     del runs[name]
@@ -120,7 +119,7 @@ def _splits(options: Namespace, world: World) -> list[tuple[int, Split]]:
     if world.test is not None:
         if not len(world.test):
             raise UserError("the test file has no ratings")
-        return [(seed, Split("given", world.ratings, world.ratings, world.test)) for seed in seeds]
+        return [(seed, Split(GIVEN, world.ratings, world.ratings, world.test)) for seed in seeds]
     name = options.split or "random"
     group_I = twin_groups(world.vectors_ID) if name == "new-item" and world.vectors_ID is not None else None
     try:
@@ -138,6 +137,20 @@ def _refuse_nothing_relevant(cuts: Sequence[tuple[int, Split]], liked: float) ->
         if not (split.test.values >= liked).any():
             best = split.test.values.max()
             raise UserError(f"no test rating is {liked:g} or more, the highest is {best:g}; lower --relevant")
+
+
+def _refuse_leaks(cuts: Sequence[tuple[int, Split]], world: World, notes: list[str]) -> None:
+    """Before anything is trained, and by the names that are in the files. Twins that no guard refuses are counted."""
+    try:
+        for _, split in cuts:
+            refuse_leaks(split, world.vectors_ID, Names(world.users, world.items))
+    except LeakError as leak:
+        raise UserError(str(leak)) from None
+    if world.vectors_ID is not None:
+        count = sum(len(own_twins(split, world.vectors_ID)) for _, split in cuts)
+        if count:
+            n = sum(len(split.test) for _, split in cuts)
+            notes.append(f"{count} of {n} test ratings are of an item all but identical to one in the user's history")
 
 
 def _run(

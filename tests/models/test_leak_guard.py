@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.interactions import Interactions
-from models.leak_guard import LeakError, refuse_leaks, twin_groups, twins
+from models.leak_guard import LeakError, Names, own_twins, refuse_leaks, twin_groups, twins
 from models.splits import Split, new_item_split, random_split
 
 
@@ -78,7 +78,7 @@ def vectors() -> np.ndarray:
 
 def test_a_new_item_with_a_known_twin_is_refused_where_items_are_meant_to_be_new() -> None:
     test = table([(0, 4)])
-    with pytest.raises(LeakError, match="item row 4 is new in the test, but is all but identical to row 0"):
+    with pytest.raises(LeakError, match="item row 4 is new in the test, but is all but identical to item row 0"):
         refuse_leaks(Split("new-item", TRAIN, TRAIN, test), vectors())
     refuse_leaks(Split("random", TRAIN, TRAIN, test), vectors())
 
@@ -89,6 +89,33 @@ def test_the_same_product_on_two_platforms_is_refused() -> None:
     with pytest.raises(LeakError, match="row 4"):
         refuse_leaks(leaky, vectors())
     refuse_leaks(replace(leaky, test=table([(0, 5)])), vectors())
+
+
+def test_in_a_given_test_file_a_twin_counts_where_the_same_user_has_both() -> None:
+    others, own = table([(0, 2), (1, 4)]), table([(0, 2), (0, 4), (1, 4)])
+    refuse_leaks(Split("given", TRAIN, TRAIN, others), vectors())
+    with pytest.raises(LeakError, match=r"1 of 3 test ratings.*user row 0: item row 4 and item row 0"):
+        refuse_leaks(Split("given", TRAIN, TRAIN, own), vectors())
+    refuse_leaks(Split("given", TRAIN, TRAIN, own))
+    # What p2prec cut itself is what the data are.
+    for name in ("random", "per-user", "timeline", "new-user"):
+        refuse_leaks(Split(name, TRAIN, TRAIN, own), vectors())
+    assert own_twins(Split("timeline", TRAIN, TRAIN, own), vectors()) == [(0, 4, 0)]
+    assert own_twins(Split("new-user", table([(1, 1)]), TRAIN, own), vectors()) == [(0, 4, 0)]
+    assert own_twins(Split("timeline", TRAIN, TRAIN, others), vectors()) == []
+
+
+def test_the_sentences_name_what_the_owner_knows() -> None:
+    names = Names(["ann", "bob", "eve", "joe"], ["pen", "hat", "mug", "cap", "biro", "bag"])
+    for split, sentence in (
+        (Split("random", TRAIN, TRAIN, table([(1, 1)])), "user 'bob' and item 'hat'"),
+        (Split("random", TRAIN, TRAIN, table([(0, 2), (0, 2)])), "user 'ann' and item 'mug'"),
+        (Split("new-item", TRAIN, TRAIN, table([(0, 4)])), "item 'biro' is new.* identical to item 'pen'"),
+        (Split("given", TRAIN, TRAIN, table([(0, 4)])), "user 'ann': item 'biro' and item 'pen'"),
+    ):
+        with pytest.raises(LeakError, match=sentence) as caught:
+            refuse_leaks(split, vectors(), names)
+        assert " row " not in str(caught.value)
 
 
 def test_twins_and_their_groups() -> None:

@@ -217,7 +217,32 @@ def test_a_test_file_is_the_split_and_must_not_overlap(tmp_path: Path, capsys: p
     document = evaluated(capsys, "--ratings", train, "--test", test, *QUICK)
     assert (document["split"], document["test_ratings"]) == ("given", len(rows) - 200)
     written(tmp_path, rows[190:]).rename(test)
-    assert "10 of 80 test ratings are in the training set too" in refused(capsys, "--ratings", train, "--test", test)
+    sentence = refused(capsys, "--ratings", train, "--test", test)
+    assert "10 of 80 test ratings are in the training set too" in sentence
+    assert any(f"the first of user '{user}' and item '{item}'" in sentence for user, item, _, _ in rows[190:200])
+
+
+def test_a_product_under_two_ids_is_found_in_a_users_own_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [row for row in table() if row[0] not in ("u0", "u1") or row[1] not in ("i3", "i4")]
+    items, vectors = catalog(tmp_path)
+    found = np.load(vectors)
+    found[4] = 2 * found[3]
+    np.save(vectors, found)
+    train, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    written(tmp_path, [*rows[:200], ("u0", "i3", 5, 1)]).rename(train)
+    with_vectors = ["--items", items, "--vectors", vectors, *QUICK]
+    words = ["--ratings", train, "--test", test, *with_vectors]
+    rest = [row for row in rows[200:] if row[1] not in ("i3", "i4")]
+    written(tmp_path, [*rest, ("u0", "i4", 5, 9)]).rename(test)
+    assert "user 'u0': item 'i4' and item 'i3'" in refused(capsys, *words)
+    # Of another user it is no leak.
+    written(tmp_path, [*rest, ("u1", "i4", 5, 9)]).rename(test)
+    assert not any("identical" in note for note in evaluated(capsys, *words)["notes"])
+    whole = written(tmp_path, [*rest, ("u0", "i3", 5, 1), ("u0", "i4", 5, 2 * 10**9)])
+    notes = evaluated(capsys, "--ratings", whole, "--split", "timeline", *with_vectors)["notes"]
+    assert any("1 of " in note and "all but identical to one in the user's history" in note for note in notes)
 
 
 def huge_header() -> bytes:
