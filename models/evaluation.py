@@ -60,16 +60,28 @@ def ranking_at(scores_UI: Scores, relevant_UI: Flags, candidates_UI: Flags, k: i
 
 
 def interval(values: PerUser, rng: np.random.Generator, draws: int = 2000) -> tuple[float, float, float]:
-    """Mean and 95 % bootstrap interval over users (percentile; Efron 1979). NaN users are skipped."""
-    values = values[~np.isnan(values)]
-    if not len(values):
+    """Mean and 95 % bootstrap interval over users (percentile; Efron 1979). NaN users are skipped.
+
+    Of values [splits, users] the mean of the splits' means, and users are drawn with all that they have in any split.
+    """
+    values_SU = np.atleast_2d(values)
+    values_SU = values_SU[:, ~np.isnan(values_SU).all(axis=0)]
+    users = values_SU.shape[1]
+    if not users:
         return np.nan, np.nan, np.nan
     # In portions, so that a hundred thousand users do not mean draws x users numbers at once.
-    portion = max(1, CELLS_MAX // len(values))
+    portion = max(1, CELLS_MAX // values_SU.size)
     sizes = [min(portion, draws - start) for start in range(0, draws, portion)]
-    means = np.concatenate([values[rng.integers(0, len(values), (n, len(values)))].mean(axis=1) for n in sizes])
+    means = np.concatenate([_mean_of_splits(values_SU[:, rng.integers(0, users, (n, users))]) for n in sizes])
     low, high = np.percentile(means, [2.5, 97.5])
-    return float(values.mean()), float(low), float(high)
+    return float(_mean_of_splits(values_SU)), float(low), float(high)
+
+
+def _mean_of_splits(values: PerUser) -> PerUser:
+    """Over the users (last axis) of each split (first axis), then over the splits that judged any of them."""
+    count = (~np.isnan(values)).sum(axis=-1)
+    means = np.nansum(values, axis=-1) / np.maximum(count, 1)
+    return np.asarray((means * (count > 0)).sum(axis=0) / np.maximum((count > 0).sum(axis=0), 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +96,19 @@ class Difference:
 
 def paired_difference(ours_U: PerUser, theirs_U: PerUser, rng: np.random.Generator, draws: int = 2000) -> Difference:
     """Mean difference, its bootstrap interval, and p of the randomisation test that flips signs at random (Fisher 1935;
-    Smucker et al. 2007 on why not a t-test). The smallest p is 1 / (draws + 1).
+    Smucker et al. 2007 on why not a t-test). The smallest p is 1 / (draws + 1). Of [splits, users] as `interval`; a
+    user's signs flip together.
     """
-    differences_U = ours_U - theirs_U
-    differences_U = differences_U[~np.isnan(differences_U)]
-    mean, low, high = interval(differences_U, rng, draws)
+    differences_SU = np.atleast_2d(ours_U - theirs_U)
+    differences_SU = differences_SU[:, ~np.isnan(differences_SU).all(axis=0)]
+    mean, low, high = interval(differences_SU, rng, draws)
     if np.isnan(mean):
         return Difference(mean, low, high, np.nan)
     extreme = 1
     for _ in range(draws):
-        signs_U = rng.integers(0, 2, len(differences_U)) * 2 - 1
+        signs_U = rng.integers(0, 2, differences_SU.shape[1]) * 2 - 1
         # Rounding must not turn an equally extreme draw into a lesser one.
-        extreme += abs(float((signs_U * differences_U).mean())) >= abs(mean) - 1e-12
+        extreme += abs(float(_mean_of_splits(signs_U * differences_SU))) >= abs(mean) - 1e-12
     return Difference(mean, low, high, extreme / (draws + 1))
 
 

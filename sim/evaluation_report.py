@@ -34,7 +34,7 @@ def report_of(options: Namespace, world: World, liked: float, runs: dict[str, li
     """The figures of all models, the best by NDCG first."""
     n_users = len(world.users)
     per_user = {name: _ndcg_by_user(found, n_users) for name, found in runs.items()}
-    best = max(runs, key=lambda name: _mean(per_user[name]))
+    best = max(runs, key=lambda name: float(np.mean([_mean(ndcg_U) for ndcg_U in per_user[name]])))
     rows = [_row(name, found, per_user[name], per_user[best]) for name, found in runs.items()]
     rows.sort(key=lambda row: -(row["ndcg"] or 0.0))
     first = next(iter(runs.values()))
@@ -52,7 +52,7 @@ def report_of(options: Namespace, world: World, liked: float, runs: dict[str, li
         "items": len(world.items),
         "ratings": len(world.ratings),
         "test_ratings": len(first[0].split.test),
-        "judged_users": int((~np.isnan(per_user[best])).sum()),
+        "judged_users": int((~np.isnan(per_user[best])).any(axis=0).sum()),
         "counts": world.counts,
         "floor": floor,
         "ceiling": ceiling,
@@ -63,9 +63,10 @@ def report_of(options: Namespace, world: World, liked: float, runs: dict[str, li
     return Report(document, _lines(document))
 
 
-def _row(name: str, runs: list[Run], ndcg_U: PerUser, best_U: PerUser) -> dict[str, Any]:
-    _, low, high = interval(ndcg_U, np.random.default_rng(0), DRAWS)
-    difference = paired_difference(ndcg_U, best_U, np.random.default_rng(1), DRAWS)
+def _row(name: str, runs: list[Run], ndcg_SU: PerUser, best_SU: PerUser) -> dict[str, Any]:
+    # The mean that is printed, that of which this is the interval, and the difference: one estimator in one row.
+    _, low, high = interval(ndcg_SU, np.random.default_rng(0), DRAWS)
+    difference = paired_difference(ndcg_SU, best_SU, np.random.default_rng(1), DRAWS)
     whole = [run.verdict.slices[ALL] for run in runs]
     row: dict[str, Any] = {
         "model": name,
@@ -122,14 +123,11 @@ def _slice(name: str, chosen: Sequence[tuple[dict[str, PerUser], Any]]) -> dict[
 
 
 def _ndcg_by_user(runs: list[Run], n_users: int) -> PerUser:
-    """Each user's mean over the splits that judged them: float64 [users], NaN for the rest."""
-    total_U, times_U = np.zeros(n_users), np.zeros(n_users)
-    for run in runs:
-        ndcg_U = run.verdict.slices[ALL].figures["ndcg"]
-        judged_U = ~np.isnan(ndcg_U)
-        total_U[run.verdict.users[judged_U]] += ndcg_U[judged_U]
-        times_U[run.verdict.users[judged_U]] += 1
-    return np.where(times_U > 0, total_U / np.maximum(times_U, 1), np.nan)
+    """Each user's NDCG on each split: float64 [splits, users], NaN where a split does not judge a user."""
+    ndcg_SU = np.full((len(runs), n_users), np.nan)
+    for row, run in enumerate(runs):
+        ndcg_SU[row, run.verdict.users] = run.verdict.slices[ALL].figures["ndcg"]
+    return ndcg_SU
 
 
 def _bound(runs: list[Run], which: Callable[[Any], dict[str, PerUser]]) -> dict[str, Any]:

@@ -167,6 +167,34 @@ def test_paired_difference_finds_a_small_steady_gain_and_not_chance() -> None:
     assert np.isnan(paired_difference(hard, np.full(300, np.nan), rng).p)
 
 
+def test_of_several_splits_mean_interval_and_difference_are_one_estimator() -> None:
+    """Splits judge different numbers of users: a mean over users would be another one than that over splits."""
+    rng = np.random.default_rng(4)
+    ours = rng.random((3, 200))
+    ours[0, 20:] = ours[1, 100:] = np.nan
+    ours[:, 150:170] = np.nan
+    ours[0] += 0.5
+    theirs = ours - 0.1 * rng.random((3, 200))
+    expected = np.mean([np.nanmean(one) for one in ours])
+    mean, low, high = interval(ours, np.random.default_rng(0))
+    assert mean == pytest.approx(expected)
+    assert low < expected < high
+    # Each split's users are drawn: the interval is as wide as that of the mean of three independent means.
+    deviation = np.sqrt(sum(np.nanvar(one) / (~np.isnan(one)).sum() for one in ours)) / 3
+    assert high - low == pytest.approx(2 * 1.96 * deviation, rel=0.2)
+    gain = paired_difference(ours, theirs, np.random.default_rng(0))
+    assert gain.mean == pytest.approx(expected - np.mean([np.nanmean(one) for one in theirs]))
+    assert (gain.low > 0, gain.p < 0.01) == (True, True)
+
+
+def test_a_users_splits_are_no_independent_evidence() -> None:
+    """Five users on a hundred splits are five users: all of a user's signs flip together."""
+    gain = paired_difference(np.ones((100, 5)), np.zeros((100, 5)), np.random.default_rng(2), draws=5_000)
+    assert gain.p == pytest.approx(2 / 32, abs=0.015)
+    one, more = (interval(np.tile(np.arange(5.0), (n, 1)), np.random.default_rng(0)) for n in (1, 100))
+    assert one == pytest.approx(more)
+
+
 def test_paired_p_is_right_on_few_users() -> None:
     """Five users, all better: of the 32 sign patterns two are as extreme."""
     gain = paired_difference(np.ones(5), np.zeros(5), np.random.default_rng(2), draws=20_000)

@@ -325,3 +325,13 @@ def test_the_threshold_is_printed_as_it_is_in_the_file(tmp_path: Path, capsys: p
     rows = [(user, item, f"0.{value}31", at) for user, item, value, at in table()]
     found = evaluated(capsys, "--ratings", written(tmp_path, rows), *QUICK)
     assert str(found["relevant"]) in {value for _, _, value, _ in rows}
+
+
+def test_a_row_has_one_estimator_however_many_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [row for row in table(n_users=12) if row[0] != "u0"][:90]
+    words = ["--ratings", written(tmp_path, rows), *QUICK, "--model", "random", "--seeds", 4, "-k", 3]
+    found = evaluated(capsys, *words)
+    best = found["rows"][0]
+    assert best["model"] == found["best"]
+    for row in found["rows"]:
+        assert row["ndcg_less_best"] == pytest.approx(row["ndcg"] - best["ndcg"], abs=1e-12)
