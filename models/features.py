@@ -90,6 +90,11 @@ def basis_of(encoder: str) -> str:
     return TINY_BASIS if encoder == "tiny" else BASIS
 
 
+def features_of(encoder: str) -> str:
+    """The name of the features for items of that encoder: blocks over others are not comparable."""
+    return f"{FEATURE_RULE}/{basis_of(encoder)}"
+
+
 @lru_cache(maxsize=8)
 def open_basis(name: str, dim: int) -> Basis:
     """The basis of that name for halves of `dim` numbers.

@@ -12,13 +12,15 @@ The rule, written once:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 Vectors = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int64]
 
 # Part of every fingerprint: change the rule above or the caption's composition, change this.
 FUSION_RULE = "halves-centred-1"
@@ -59,6 +61,13 @@ class Items:
 
     def __len__(self) -> int:
         return len(self.image_ID)
+
+    def at(self, rows: Rows) -> Self:
+        """Only these items, centred as before."""
+        means = ("image_mean_D", "text_mean_D")
+        return replace(
+            self, **{one.name: getattr(self, one.name)[rows] for one in fields(self) if one.name not in means}
+        )
 
 
 def centre_items(image_ID: Vectors, text_ID: Vectors, image_weight: float) -> Items:

@@ -57,7 +57,7 @@ class SharedTaste(SharedModel):
         return size, size, size * (size - 1) // 2, 1
 
     def start(self) -> Values:
-        return self._values(TasteSums(np.zeros(self._size), START_VARIANCE * np.eye(self._size), START_NOISE, 1, 1))
+        return self.averages(TasteSums(np.zeros(self._size), START_VARIANCE * np.eye(self._size), START_NOISE, 1, 1))
 
     def improve(self, values_V: Values, moments: Moments, age: int, crowd: Crowd) -> tuple[Values, Moments]:
         if not self._told:
@@ -67,7 +67,7 @@ class SharedTaste(SharedModel):
 
     def told_by(self, values_V: Values, crowd: Crowd) -> Values:
         """What this node's users say under the prior of a block: the averages of one E step."""
-        return self._values(e_step(self.block(values_V, crowd), self._told))
+        return self.averages(e_step(self.block(values_V, crowd), self._told))
 
     def alone(self) -> tuple[Values, Crowd]:
         values_V, crowd = self.start(), Crowd(len(self._told))
@@ -116,7 +116,7 @@ class SharedTaste(SharedModel):
         rows, columns = (axis[self._above] for axis in self._triangle)
         correlation_KK[rows, columns] = correlation_KK[columns, rows] = above
         outer_KK = correlation_KK * np.outer(deviation_K, deviation_K) + np.outer(mean_K, mean_K)
-        values_V = self._values(TasteSums(mean_K, outer_KK, float(noise[0]), 1, 1))
+        values_V = self.averages(TasteSums(mean_K, outer_KK, float(noise[0]), 1, 1))
         self.check(values_V)
         return values_V
 
@@ -130,7 +130,8 @@ class SharedTaste(SharedModel):
 
     # -- values ------------------------------------------------------------------------------------------------------
 
-    def _values(self, sums: TasteSums) -> Values:
+    def averages(self, sums: TasteSums) -> Values:
+        """The values of a block from an E step's sums."""
         users, ratings = max(sums.n_users, 1), max(sums.n_ratings, 1)
         return np.concatenate([sums.mean_K / users, sums.outer_KK[self._triangle] / users, [sums.error / ratings]])
 

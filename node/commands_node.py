@@ -6,9 +6,10 @@ import json
 import random
 import signal
 import sys
+import time
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from node.config import Home, home_folder, load_home
 from node.control import ask_node
@@ -18,9 +19,13 @@ from node.peers import peer_in
 from node.report import Report
 from node.session import home_encoder
 
+if TYPE_CHECKING:
+    from node.learning_service import LearningPlan
+
 # A node that is told to stop must not wait long for another process's lock.
 ENGINE_BUSY_MS = 2_000
 LISTEN = "/ip4/0.0.0.0/tcp/0"
+PERIOD_SECONDS_MIN, PERIOD_SECONDS_MAX = 1.0, 86_400.0
 
 
 def run_start(options: Namespace) -> None:
@@ -39,10 +44,13 @@ def run_start(options: Namespace) -> None:
         raise UserError("--queries-per-minute must be at least 1")
     if options.items_max < 0:
         raise UserError("--items-max must be 0 or more")
+    plan = learning_plan(options.learn, options.epsilon, options.period, home.config.encoder)
 
+    from models.features import basis_of
     from node.capture import Capture
     from node.engine import Engine, Settings
     from node.jobs import Ranker
+    from node.learner import HomeReader, Learner
     from node.libp2p_transport import Libp2pTransport
     from node.query_service import Policy
     from node.runtime import Runtime, locked, run_node
@@ -61,6 +69,7 @@ def run_start(options: Namespace) -> None:
             Policy(home.config.network, frozenset(options.allow) or None, options.queries_per_minute),
             tuple(options.peer),
             options.items_max,
+            plan,
         )
         engine = Engine(Database(home.database, ENGINE_BUSY_MS), home.identity, settings, random.SystemRandom())
         transport: Transport = Libp2pTransport(
@@ -68,7 +77,34 @@ def run_start(options: Namespace) -> None:
         )
         if options.capture:
             transport = Capture(transport, Path(options.capture))
-        run_node(Runtime(home, engine, transport, Ranker(home)), ready)
+        learner = Learner(HomeReader(home), basis_of(home.config.encoder))
+        run_node(Runtime(home, engine, transport, Ranker(home), learner), ready)
+
+
+def learning_plan(models: str, epsilon: str, period_seconds: float, encoder: str) -> LearningPlan:
+    """What the options of `node start` say of learning. Raises: UserError."""
+    from models.features import features_of
+    from models.privacy import EPSILON_MAX
+    from models.shared_models import SHARED_MODELS
+    from node.learning_service import LearningPlan
+
+    chosen = () if models == "none" else tuple(models.split(","))
+    for model in chosen:
+        if model not in SHARED_MODELS or chosen.count(model) > 1:
+            raise UserError(
+                f"--learn takes each of {', '.join(SHARED_MODELS)} once, by commas, or none; not {models!r}"
+            )
+    try:
+        most = None if epsilon == "none" else float(epsilon)
+    except ValueError:
+        raise UserError(f"--epsilon must be a number or none, not {epsilon!r}") from None
+    if most is not None and not 0 < most <= EPSILON_MAX:
+        raise UserError(f"--epsilon must be above 0 and at most {EPSILON_MAX:g}, or none")
+    if most is not None and set(chosen) - {"taste_prior"}:
+        raise UserError("only taste_prior can be shared with noise; for the other models say --epsilon none")
+    if not PERIOD_SECONDS_MIN <= period_seconds <= PERIOD_SECONDS_MAX:
+        raise UserError(f"--period must be {PERIOD_SECONDS_MIN:g} to {PERIOD_SECONDS_MAX:g} seconds")
+    return LearningPlan(chosen, features_of(encoder), round(1000 * period_seconds), most)
 
 
 def run_status(options: Namespace) -> Report:
@@ -83,6 +119,7 @@ def run_status(options: Namespace) -> Report:
             f"  {one['platform'] or '-':20} {one['items_known']:>8} of {one['items_total']:>8} items"
             f"  version {one['version'] or '-'}  {state}"
         )
+    lines += [model_line(one) for one in document["models"]]
     lines.append(f"  {sum(peer['connected'] for peer in document['peers'])} peers connected")
     for way in ("in", "out"):
         counts = document[f"bytes_{way}"]
@@ -90,6 +127,20 @@ def run_status(options: Namespace) -> Report:
     if document["refused"]:
         lines.append("  refused: " + ", ".join(f"{reason} {count}" for reason, count in document["refused"].items()))
     return Report(document, lines)
+
+
+def model_line(one: dict[str, Any]) -> str:
+    """A learned model in one line."""
+    helps = {None: "nobody heard yet", True: "the network helps", False: "the network does not help: ranks alone"}
+    accepted, refused = (sum(entry[key] for entry in one["ledger"].values()) for key in ("accepted", "refused"))
+    privacy = "no privacy promised" if one["epsilon"] is None else f"epsilon {one['epsilon']:.2f}"
+    if not one["published"]:
+        privacy = "nothing published"
+    return (
+        f"  {one['model']}: age {one['age']}, {one['users']} users here, {one['nodes']} nodes;"
+        f" {helps[one['network_helps']]}; updates accepted {accepted}, refused {refused}; {privacy}"
+        + (f" ({one['stopped']})" if one.get("stopped") else "")
+    )
 
 
 def run_peers(options: Namespace) -> Report:
@@ -110,13 +161,18 @@ def node_status(home: Home) -> dict[str, Any]:
     document = ask_node(home, "status")
     if document is not None:
         return document
+    from models.features import features_of
+    from node.learned import Learned
+    from node.learning_service import model_document
     from node.outbox import Traffic
     from node.status import stored_catalogs
 
     database = Database(home.database)
     try:
         catalogs = stored_catalogs(database, bytes.fromhex(home.config.fingerprint))
+        learned, features = Learned(database), features_of(home.config.encoder)
+        models = [model_document(learned, one, features, time.time_ns() // 1_000_000) for one in learned.models()]
     finally:
         database.close()
-    empty: dict[str, Any] = {"addresses": [], "peers": [], "models": [], **Traffic().report()}
+    empty: dict[str, Any] = {"addresses": [], "peers": [], "models": models, **Traffic().report()}
     return {"running": False, "catalogs": catalogs, **empty}

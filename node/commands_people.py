@@ -12,7 +12,7 @@ from node.errors import UserError
 from node.ranking import recommend, recommend_visitor, search, similar
 from node.ratings import RATING_MAX, RATING_MIN, USER_BYTES_MAX, find_user, find_value, import_ratings
 from node.report import Report, results_report
-from node.session import home_encoder, home_index, known_platform, open_store, results_wanted, the_item
+from node.session import home_encoder, home_index, home_taught, known_platform, open_store, results_wanted, the_item
 from node.store import Rating
 from protocol.card import open_card
 
@@ -56,7 +56,8 @@ def run_recommend(options: Namespace) -> Report:
             check_comparable(card, home, time.time_ns() // 1_000_000)
             answer = recommend_visitor(index, card.vector, store.ratings(), user, results_wanted(options.k), platform)
         else:
-            answer = recommend(index, store.ratings(), user, results_wanted(options.k), options.model, platform)
+            taught = None if options.model else home_taught(home, store)
+            answer = recommend(index, store.ratings(), user, results_wanted(options.k), options.model, platform, taught)
     report = results_report({"user": user, "model": answer.model, "ratings": answer.ratings}, answer.results)
     if not answer.ratings and answer.model != "card":
         report.lines.insert(0, f"{user} has rated nothing here yet: a varied choice of what is popular")

@@ -69,6 +69,47 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # Taste cards that visitors brought, by the name that this shop gave each.
         "CREATE TABLE card (user TEXT PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID",
     ),
+    (
+        # What this node has learned, to go on from: float64 values, float32 moments; and its update as last signed.
+        """CREATE TABLE learned (
+            model TEXT PRIMARY KEY,
+            features TEXT NOT NULL,
+            state BLOB NOT NULL,
+            moments BLOB NOT NULL,
+            age INTEGER NOT NULL,
+            at_ms INTEGER NOT NULL,
+            sealed BLOB NOT NULL,
+            report TEXT NOT NULL) WITHOUT ROWID""",
+        # The newest update of each source; `fresh` until a period of learning has seen it.
+        """CREATE TABLE block (
+            model TEXT NOT NULL,
+            source TEXT NOT NULL,
+            sealed BLOB NOT NULL,
+            made_ms INTEGER NOT NULL,
+            at_ms INTEGER NOT NULL,
+            fresh INTEGER NOT NULL,
+            PRIMARY KEY (model, source))""",
+        # What each source's updates did to this node's own users; `row`: refused so many times running.
+        """CREATE TABLE ledger (
+            model TEXT NOT NULL,
+            source TEXT NOT NULL,
+            accepted INTEGER NOT NULL,
+            refused INTEGER NOT NULL,
+            invalid INTEGER NOT NULL,
+            row INTEGER NOT NULL,
+            warm REAL NOT NULL,
+            cold REAL NOT NULL,
+            until_ms INTEGER NOT NULL,
+            PRIMARY KEY (model, source)) WITHOUT ROWID""",
+        # Private releases: each cost its noise multiplier of the budget, and is what others may have until the next.
+        """CREATE TABLE release (
+            model TEXT NOT NULL,
+            at_ms INTEGER NOT NULL,
+            noise_multiplier REAL NOT NULL,
+            epsilon REAL NOT NULL,
+            users INTEGER NOT NULL,
+            released BLOB NOT NULL)""",
+    ),
 )
 
 

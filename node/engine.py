@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from node.catalog_service import CatalogService
 from node.database import Database
 from node.events import Command, Effect, Event, JobDone, Started, Tick
+from node.learned import Learned
+from node.learning_service import NO_LEARNING, LearningPlan, LearningService
 from node.outbox import Outbox, Pending
 from node.owner_service import OwnerService
 from node.peers import Peers
@@ -21,7 +23,7 @@ from node.replicas import Replicas
 from node.transport import Answered, Asked, DialFailed, Discovered, Gossip, Misbehaved, PeerDown, PeerUp, Unanswered
 from protocol.identity import Identity
 from protocol.limits import RemoteError
-from protocol.messages import AskQuery, Refused, parse_answer, parse_gossip, parse_question
+from protocol.messages import AskQuery, AskUpdate, Refused, parse_answer, parse_gossip, parse_question
 
 # Of all other publishers together: about 8 GB with vectors of 1 KiB. Anybody may publish; the disk is the owner's.
 ITEMS_MAX = 5_000_000
@@ -39,6 +41,7 @@ class Settings:
     """Addresses to be connected to, always."""
     items_max: int = ITEMS_MAX
     """How many items of others there is room for."""
+    learning: LearningPlan = NO_LEARNING
 
 
 class Engine:
@@ -69,7 +72,12 @@ class Engine:
             settings.policy,
             rng,
         )
-        self._owner = OwnerService(identity.peer_id, self._outbox, self._peers, self._catalogs, self._queries)
+        self._learning = LearningService(
+            Learned(database), self._outbox, self._peers, identity, settings.encoder, settings.learning, rng
+        )
+        self._owner = OwnerService(
+            identity.peer_id, self._outbox, self._peers, self._catalogs, self._queries, self._learning
+        )
 
     def step(self, events: Sequence[Event], now_ms: int) -> list[Effect]:
         """Deal with events in order; what was decided, once it is on the disk. Raises: UserError from the disk."""
@@ -87,10 +95,12 @@ class Engine:
                 self._owner.addresses = event.addresses
                 self._catalogs.start(now_ms)
                 self._queries.start(now_ms)
+                self._learning.start(now_ms)
                 self._peers.tick(now_ms)
             case Tick():
                 self._catalogs.tick(now_ms)
                 self._queries.tick(now_ms)
+                self._learning.tick(now_ms)
                 self._owner.tick(now_ms)
                 self._peers.tick(now_ms)
             case Command():
@@ -155,6 +165,8 @@ class Engine:
             question = parse_question(event.data)
             if isinstance(question, AskQuery):
                 self._queries.hear(question, event.peer, event.token, now_ms)
+            elif isinstance(question, AskUpdate):
+                self._learning.hear(question, event.peer, event.token, now_ms)
             else:
                 self._outbox.answer(event.token, self._catalogs.answer(question))
         except RemoteError as error:

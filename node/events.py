@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from models.gate import Verdict
+from models.learning_round import Ranks, State
+from models.shared_model import Crowd
 from node.transport import NetworkEffect, NetworkEvent
 
 
@@ -79,11 +82,70 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """A block as a peer sent it: not looked at yet."""
+
+    source: str
+    age: int
+    values: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """Leave to publish once more: the most that users were promised, and the noise multipliers of what is out."""
+
+    epsilon_max: float
+    spent: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A block with noise, packed; its noise multiplier; and what each user's privacy has lost with it, in all."""
+
+    values: bytes
+    noise_multiplier: float
+    epsilon: float
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    """A job: one period of learning. `state` None: from the common start. `spending`: make a private release besides.
+
+    The same job over the same ratings gives the same result, but for the noise of a release.
+    """
+
+    model: str
+    state: State | None
+    heard: tuple[Heard, ...]
+    crowd: Crowd
+    chance: int
+    spending: Spending | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What came of a `Train`: the state to go on from; for each block heard its verdict, None if it is no block;
+    the judges' mean losses; which block ranks here; how many users taught; what others may have of it, where no privacy
+    is promised; and where one was asked for, the release, or the sentence that says why there is none."""
+
+    state: State
+    verdicts: tuple[Verdict | None, ...]
+    losses: dict[Ranks, float]
+    ranks: Ranks
+    users: int
+    values: bytes
+    released: Released | str | None = None
+
+
+Job: TypeAlias = Rank | Train
+
+
+@dataclass(frozen=True, slots=True)
 class StartJob:
     """Do this somewhere that keeps nobody waiting; a `JobDone` with this token follows."""
 
     token: int
-    job: Rank
+    job: Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +157,10 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class JobDone:
-    """A job's result."""
+    """A job's result; None where training failed, and the owner was told why."""
 
     token: int
-    result: Ranked
+    result: Ranked | Trained | None
 
 
 Event: TypeAlias = NetworkEvent | Started | Tick | Command | JobDone

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.fusion import Items, centre_items
+from models.features import PricedItems, priced, standard_log_price
+from models.fusion import centre_items
 from node.errors import UserError
 from node.store import Catalog, Store, StoredItem
 from protocol.limits import RemoteError
@@ -23,7 +24,7 @@ class Index:
     """Row r is `stored[r]` and row r of `items`."""
 
     stored: list[StoredItem]
-    items: Items
+    items: PricedItems
     catalogs: dict[int, Catalog]
     rows: dict[tuple[str, str], int]
     """(publisher, item id) -> row"""
@@ -56,4 +57,13 @@ def load_index(store: Store, fingerprint: str, image_weight: float) -> Index:
     catalogs = {catalog.catalog: catalog for catalog in store.catalogs()}
     rows = {(catalogs[one.catalog].publisher, one.item.item): row for row, one in enumerate(stored)}
     catalog_I = np.array([one.catalog for one in stored], np.int64)
-    return Index(stored, centre_items(image_ID, text_ID, image_weight), catalogs, rows, catalog_I)
+    items = priced(centre_items(image_ID, text_ID, image_weight), _log_price(stored, catalogs))
+    return Index(stored, items, catalogs, rows, catalog_I)
+
+
+def _log_price(stored: list[StoredItem], catalogs: dict[int, Catalog]) -> npt.NDArray[np.float32]:
+    """How dear each item is beside those of its platform in its currency: float32 [items]."""
+    price_I = np.array([np.nan if one.item.price_minor is None else one.item.price_minor for one in stored], np.float64)
+    markets: dict[tuple[str, str], int] = {}
+    market_I = [markets.setdefault((catalogs[one.catalog].platform, one.item.currency), len(markets)) for one in stored]
+    return standard_log_price(price_I, np.array(market_I, np.int64))

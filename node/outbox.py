@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from node.events import Effect, Rank, Ranked, Reply, Say, StartJob
+from node.events import Effect, Rank, Ranked, Reply, Say, StartJob, Train, Trained
 from node.transport import Answer, Ask, Publish
 from protocol.limits import Reason
 from protocol.messages import Frame, Refused, kind_name, pack_frame
 
 Then: TypeAlias = Callable[[Frame | None, int], None]
 ThenRanked: TypeAlias = Callable[[Ranked, int], None]
+ThenTrained: TypeAlias = Callable[[Trained | None, int], None]
 
 
 @dataclass(slots=True)
@@ -66,7 +67,8 @@ class Outbox:
     def __init__(self) -> None:
         self._effects: list[Effect] = []
         self._questions: dict[int, Pending] = {}
-        self._jobs: dict[int, ThenRanked] = {}
+        # Each hears the kind of result that its job has.
+        self._jobs: dict[int, Callable[[Any, int], None]] = {}
         self._last_token = 0
         self.traffic = Traffic()
 
@@ -91,7 +93,14 @@ class Outbox:
         self._effects.append(Publish(self._counted(announcement)))
 
     def start(self, job: Rank, then: ThenRanked) -> None:
-        """Order heavy work; `then` hears the result, in a later step."""
+        """Order a ranking; `then` hears the result, in a later step."""
+        self._start(job, then)
+
+    def train(self, job: Train, then: ThenTrained) -> None:
+        """Order a period of learning; `then` hears the result, or None."""
+        self._start(job, then)
+
+    def _start(self, job: Rank | Train, then: Callable[[Any, int], None]) -> None:
         token = self._token()
         self._jobs[token] = then
         self._effects.append(StartJob(token, job))
@@ -110,7 +119,7 @@ class Outbox:
         """The question of that token, no longer waiting; None when nobody waits any more."""
         return self._questions.pop(token, None)
 
-    def take_job(self, token: int) -> ThenRanked:
+    def take_job(self, token: int) -> Callable[[Any, int], None]:
         return self._jobs.pop(token)
 
     def take_effects(self) -> list[Effect]:

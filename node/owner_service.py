@@ -8,6 +8,7 @@ from typing import Any
 from node.catalog_service import CatalogService
 from node.errors import UserError
 from node.events import Command
+from node.learning_service import LearningService
 from node.outbox import Outbox
 from node.peers import Peers, peer_in
 from node.query_service import QueryService
@@ -36,12 +37,14 @@ class OwnerService:
         peers: Peers,
         catalogs: CatalogService,
         queries: QueryService,
+        learning: LearningService,
     ) -> None:
         self._me = me
         self._outbox = outbox
         self._peers = peers
         self._catalogs = catalogs
         self._queries = queries
+        self._learning = learning
         self._waiting: list[Waiting] = []
         self.addresses: tuple[str, ...] = ()
 
@@ -140,7 +143,7 @@ class OwnerService:
             "addresses": list(self.addresses),
             "catalogs": self._catalogs.report(),
             "peers": self._peers.report(now_ms),
-            "models": [],
+            "models": self._learning.report(now_ms),
             **self._outbox.traffic.report(),
         }
 

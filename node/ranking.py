@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from models.content import Content
 from models.diversity import diverse_rows
@@ -20,6 +21,8 @@ from models.popularity import Popularity
 from models.quota import FREE, quota_of, within_quota
 from models.recommender import Recommender, Scores, top_rows
 from models.registry import model_class
+from models.shared_model import Crowd
+from models.shared_models import shared_model
 from node.errors import UserError
 from node.index import Index
 from node.store import Rating
@@ -53,6 +56,16 @@ class Recommendation:
     results: list[Result]
 
 
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What nodes learned together, of which the gate found that it helps this node's users."""
+
+    model: str
+    basis: str
+    values_V: npt.NDArray[np.float64]
+    crowd: Crowd
+
+
 def search(index: Index, text_D: Values, k: int, platform: str | None = None) -> list[Result]:
     """Items nearest to an encoded text (unit vector [dim])."""
     if not index.stored:
@@ -71,19 +84,30 @@ def similar(index: Index, row: int, k: int, platform: str | None = None) -> list
 
 
 def recommend(
-    index: Index, ratings: Sequence[Rating], user: str, k: int, model: str | None = None, platform: str | None = None
+    index: Index,
+    ratings: Sequence[Rating],
+    user: str,
+    k: int,
+    model: str | None = None,
+    platform: str | None = None,
+    taught: Taught | None = None,
 ) -> Recommendation:
     """The k best items for `user` that the user has not rated.
 
-    `ratings` are those of all local users. Without --model: content-based for whoever has rated, and for a newcomer
-    what is popular here, chosen to be unlike each other. Raises: UserError for a model that does not exist.
+    `ratings` are those of all local users. Without --model: for whoever has rated, by what nodes learned together,
+    `taught`, or else content-based; for a newcomer what is popular here, chosen to be unlike each other.
+    Raises: UserError for a model that does not exist.
     """
     users = sorted({rating.user for rating in ratings} | {user})
     histories = histories_of(index, ratings, users)
     history = histories[users.index(user)]
     everyone = interactions_of(histories, len(index.stored))
-    chosen = model or (Content.name if len(history) else Popularity.name)
-    fitted = _fitted(chosen, everyone, index)
+    if model is None and taught is not None and len(history):
+        chosen = taught.model
+        fitted = shared_model(chosen, index.items, histories, taught.basis, 0).take(taught.values_V, taught.crowd)
+    else:
+        chosen = model or (Content.name if len(history) else Popularity.name)
+        fitted = _fitted(chosen, everyone, index)
     allowed_I = index.on_platform(platform)
     allowed_I[history.items] = False
     scores_I = fitted.scores([history])[0]

@@ -25,8 +25,23 @@ from node.control import serve_control
 from node.database import DatabaseBusyError
 from node.engine import Engine
 from node.errors import UserError
-from node.events import Command, Effect, Event, JobDone, Rank, Ranked, Reply, Say, Started, StartJob, Tick
+from node.events import (
+    Command,
+    Effect,
+    Event,
+    JobDone,
+    Rank,
+    Ranked,
+    Reply,
+    Say,
+    Started,
+    StartJob,
+    Tick,
+    Train,
+    Trained,
+)
 from node.jobs import NOTHING, Ranker
+from node.learner import Learner
 from node.transport import NetworkEvent, Transport
 
 # Events waiting for the next step; the network waits when it is full. A frame each: 64 MiB at the very most.
@@ -40,20 +55,22 @@ Ready = Callable[[list[str]], None]
 
 
 class Runtime:
-    """One engine, one transport, one ranker."""
+    """One engine, one transport, one ranker, one learner."""
 
-    def __init__(self, home: Home, engine: Engine, transport: Transport, ranker: Ranker) -> None:
+    def __init__(self, home: Home, engine: Engine, transport: Transport, ranker: Ranker, learner: Learner) -> None:
         self._home = home
         self._engine = engine
         self._transport = transport
         self._ranker = ranker
+        self._learner = learner
         self._send: trio.MemorySendChannel[Event]
         self._receive: trio.MemoryReceiveChannel[Event]
         self._send, self._receive = trio.open_memory_channel[Event](EVENTS_MAX)
         self._replies: dict[int, trio.MemorySendChannel[Reply]] = {}
         self._last_command = 0
         # The engine orders no more than it lets wait.
-        self._jobs_in, self._jobs_out = trio.open_memory_channel[StartJob](math.inf)
+        self._ranks_in, self._ranks_out = trio.open_memory_channel[tuple[int, Rank]](math.inf)
+        self._trains_in, self._trains_out = trio.open_memory_channel[tuple[int, Train]](math.inf)
 
     async def run(self, ready: Ready) -> None:
         """Serve until cancelled; `ready` hears the addresses. Raises: UserError from the disk or the network."""
@@ -64,7 +81,8 @@ class Runtime:
             await self._send.send(Started(tuple(addresses)))
             nursery.start_soon(self._run_engine)
             nursery.start_soon(self._run_clock)
-            nursery.start_soon(self._run_jobs)
+            nursery.start_soon(self._run_ranking)
+            nursery.start_soon(self._run_learning)
             ready(addresses)
 
     async def run_until_stopped(self, ready: Ready) -> None:
@@ -115,23 +133,32 @@ class Runtime:
             if waiting is not None:
                 waiting.send_nowait(effect)
         elif isinstance(effect, StartJob):
-            self._jobs_in.send_nowait(effect)
+            if isinstance(effect.job, Rank):
+                self._ranks_in.send_nowait((effect.token, effect.job))
+            else:
+                self._trains_in.send_nowait((effect.token, effect.job))
         elif isinstance(effect, Say):
             self._say(effect.sentence)
         else:
             self._transport.carry_out(effect)
 
-    async def _run_jobs(self) -> None:
+    async def _run_ranking(self) -> None:
         """Whatever waits, together, one batch at a time."""
         while True:
-            started = [await self._jobs_out.receive()]
+            started = [await self._ranks_out.receive()]
             while len(started) < JOBS_TOGETHER_MAX:
                 try:
-                    started.append(self._jobs_out.receive_nowait())
+                    started.append(self._ranks_out.receive_nowait())
                 except trio.WouldBlock:
                     break
-            for job, result in zip(started, await self._rank([one.job for one in started]), strict=True):
-                await self._send.send(JobDone(job.token, result))
+            for (token, _), result in zip(started, await self._rank([job for _, job in started]), strict=True):
+                await self._send.send(JobDone(token, result))
+
+    async def _run_learning(self) -> None:
+        """One period of one model after the other: nobody waits for them."""
+        while True:
+            token, job = await self._trains_out.receive()
+            await self._send.send(JobDone(token, await self._train(job)))
 
     async def _rank(self, jobs: list[Rank]) -> list[Ranked]:
         try:
@@ -140,6 +167,13 @@ class Runtime:
             # The askers are refused; what is wrong here is the owner's to hear.
             self._say(str(error))
             return [NOTHING for _ in jobs]
+
+    async def _train(self, job: Train) -> Trained | None:
+        try:
+            return await trio.to_thread.run_sync(self._learner.run, job, abandon_on_cancel=True)  # type: ignore[call-arg]
+        except UserError as error:
+            self._say(f"learning {job.model}: {error}")
+            return None
 
     def _say(self, sentence: str) -> None:
         print(time.strftime("%H:%M:%S"), sentence, file=sys.stderr, flush=True)

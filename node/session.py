@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from models.features import basis_of, features_of
 from models.fusion import image_weight_of
+from models.shared_models import SHARED_MODELS
 from node.config import Home
 from node.database import Database
 from node.errors import UserError
 from node.index import Index, load_index
-from node.ranking import RESULTS_MAX
+from node.learned import Learned
+from node.ranking import RESULTS_MAX, Taught
 from node.store import Store, StoredItem
 
 if TYPE_CHECKING:
@@ -62,6 +65,14 @@ def home_encoder(home: Home) -> Encoder:
 
 def home_index(home: Home, store: Store) -> Index:
     return load_index(store, home.config.fingerprint, image_weight_of(home.config.encoder))
+
+
+def home_taught(home: Home, store: Store) -> Taught | None:
+    """What this node ranks by of all that was learned with others; None before that, or where it does not help."""
+    row = Learned(store.database).find(SHARED_MODELS[0], features_of(home.config.encoder))
+    if row is None or row.report.ranks != "network":
+        return None
+    return Taught(SHARED_MODELS[0], basis_of(home.config.encoder), row.state.values_V, row.report.crowd)
 
 
 def find_item(store: Store, reference: str) -> list[StoredItem]:

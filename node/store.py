@@ -74,6 +74,11 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @property
+    def database(self) -> Database:
+        """What it reads and writes."""
+        return self._database
+
     def close(self) -> None:
         self._database.close()
 

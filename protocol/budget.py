@@ -1,4 +1,4 @@
-"""How many queries a peer may ask: so many a minute, all at once if it likes, then as time gives more.
+"""How much a peer may ask: so many questions a minute or other span, all at once if it likes, then as time gives more.
 
 A token bucket in whole numbers: what is kept of a peer is the moment at which its bucket is full again, so a peer that
 has been quiet needs no memory at all. No clock: `now_ms` comes with each call.
@@ -14,19 +14,20 @@ PEERS_MAX = 10_000
 
 
 class Budget:
-    """Queries by peer; 0 a minute refuses all."""
+    """Questions by peer, `questions` in any `span_ms`; 0 refuses all."""
 
-    def __init__(self, queries_per_minute: int) -> None:
-        self._per_minute = queries_per_minute
-        # In milliseconds times queries a minute: one query is then MINUTE_MS, and nothing is ever rounded.
+    def __init__(self, questions: int, span_ms: int = MINUTE_MS) -> None:
+        self._questions = questions
+        self._span_ms = span_ms
+        # In milliseconds times questions a span: one question is then a span, and nothing is ever rounded.
         self._full_at: dict[str, int] = {}
 
     def admit(self, peer: str, now_ms: int) -> None:
-        """Spend one of the peer's queries. Raises: RemoteError("over_budget") when none is left."""
-        now = now_ms * self._per_minute
-        full_at = max(self._full_at.get(peer, now), now) + MINUTE_MS
-        if full_at - now > MINUTE_MS * self._per_minute:
-            raise RemoteError("over_budget", f"over {self._per_minute} queries a minute")
+        """Spend one of the peer's questions. Raises: RemoteError("over_budget") when none is left."""
+        now = now_ms * self._questions
+        full_at = max(self._full_at.get(peer, now), now) + self._span_ms
+        if full_at - now > self._span_ms * self._questions:
+            raise RemoteError("over_budget", f"over {self._questions} in {self._span_ms / 1000:g} s")
         if peer not in self._full_at and len(self._full_at) >= PEERS_MAX:
             self._full_at = {one: at for one, at in self._full_at.items() if at > now}
             if len(self._full_at) >= PEERS_MAX:

@@ -24,14 +24,11 @@ import numpy as np
 from models.aggregation import Rule, Values
 from models.evaluation import ndcg_at
 from models.features import basis_of
-from models.interactions import History, interactions_of
+from models.interactions import History
 from models.learning_round import Block, State, run_round
-from models.projection import Projection
-from models.shared_descent import SharedProjection, SharedTowers
 from models.shared_model import NO_MOMENTS, Crowd, InvalidBlockError, SharedModel
+from models.shared_models import shared_model
 from models.shared_taste import SharedTaste
-from models.taste_prior import TastePrior
-from models.two_tower import TwoTower
 from sim.tastes import LIKED
 from tests.bench.discover import World, history_of, load_world
 from tests.bench.row import Row
@@ -76,14 +73,7 @@ class Experiment:
 
     def node(self, histories: list[History], seed: int) -> Node:
         """At the common start."""
-        ratings, items = interactions_of(histories, len(self._world.items)), self._world.items
-        model: SharedModel
-        if self._name == "taste_prior":
-            model = SharedTaste(TastePrior(basis=self._basis).prepare(ratings, items), histories)
-        elif self._name == "projection":
-            model = SharedProjection(Projection(basis=self._basis).prepare(ratings, items), histories, seed)
-        else:
-            model = SharedTowers(TwoTower(basis=self._basis).prepare(ratings, items), histories, seed)
+        model = shared_model(self._name, self._world.items, histories, self._basis, seed)
         return Node(model, histories, State(model.start(), NO_MOMENTS, 0))
 
     def ndcg(self, nodes: Sequence[Node], crowd: Crowd) -> float:

@@ -12,8 +12,9 @@ from itertools import count
 from typing import Any
 
 from node.engine import Engine
-from node.events import Command, Effect, Event, JobDone, Reply, Started, StartJob, Tick
+from node.events import Command, Effect, Event, JobDone, Rank, Reply, Started, StartJob, Tick, Train
 from node.jobs import Ranker
+from node.learner import Learner
 from node.transport import (
     Answer,
     Answered,
@@ -40,6 +41,7 @@ class Seat:
 
     engine: Engine
     ranker: Ranker | None = None
+    learner: Learner | None = None
     clock_ms: int = 0
     """How far its clock is ahead."""
     peers: list[str] = field(default_factory=list)
@@ -67,9 +69,16 @@ class Heap:
         self._order = count()
         self._asked: dict[int, tuple[str, int]] = {}
 
-    def add(self, peer: str, engine: Engine, ranker: Ranker | None = None, clock_ms: int = 0) -> None:
+    def add(
+        self,
+        peer: str,
+        engine: Engine,
+        ranker: Ranker | None = None,
+        clock_ms: int = 0,
+        learner: Learner | None = None,
+    ) -> None:
         """A node starts."""
-        self.seats[peer] = Seat(engine, ranker, clock_ms)
+        self.seats[peer] = Seat(engine, ranker, learner, clock_ms)
         self._later(peer, Started((f"/heap/{peer}/p2p/{peer}",)), 0)
         self._later(peer, Tick(), 0)
 
@@ -131,9 +140,12 @@ class Heap:
             case HangUp(peer):
                 self._part(me, peer)
                 self._part(peer, me)
-            case StartJob(token, job):
+            case StartJob(token, Rank() as job):
                 assert seat.ranker is not None
                 self._later(me, JobDone(token, seat.ranker.run([job])[0]), 5)
+            case StartJob(token, Train() as job):
+                assert seat.learner is not None
+                self._later(me, JobDone(token, seat.learner.run(job)), 100)
             case Reply(token):
                 seat.replies[token] = effect
 

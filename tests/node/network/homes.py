@@ -11,6 +11,7 @@ import numpy as np
 from node.config import Config, Home, create_home
 from node.database import Database
 from node.engine import Engine, Settings
+from node.learning_service import NO_LEARNING, LearningPlan
 from node.query_service import Policy
 from node.replicas import Replicas
 from node.store import Store, Write
@@ -49,6 +50,7 @@ class Node:
         allow: frozenset[str] | None = None,
         queries_per_minute: int = 600,
         items_max: int = 1_000_000,
+        learning: LearningPlan = NO_LEARNING,
     ) -> None:
         self.identity = identity(number)
         self.peer = self.identity.peer_id
@@ -60,6 +62,7 @@ class Node:
         self.catalog = self.store.own_catalog(self.peer, platform, encoder.hex())
         self.named = tuple(f"/heap/{peer}/p2p/{peer}" for peer in named)
         self.items_max = items_max
+        self.learning = learning
         self.policy = Policy("p2prec", allow, queries_per_minute)
         self.write(items)
 
@@ -72,7 +75,9 @@ class Node:
 
     def engine(self) -> Engine:
         """The engine as a start of the node makes it."""
-        settings = Settings(self.platform, self.encoder, 2 * DIM, self.policy, self.named, self.items_max)
+        settings = Settings(
+            self.platform, self.encoder, 2 * DIM, self.policy, self.named, self.items_max, self.learning
+        )
         return Engine(self.database, self.identity, settings, random.Random(int.from_bytes(self.identity.seed, "big")))
 
     def held(self, publisher: Node) -> dict[str, tuple[bytes, bytes]]:

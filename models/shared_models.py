@@ -1,0 +1,32 @@
+"""The models that nodes can learn together, by name, each made with one node's users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from models.fusion import Items
+from models.interactions import History, interactions_of
+from models.projection import Projection
+from models.shared_descent import SharedProjection, SharedTowers
+from models.shared_model import SharedModel
+from models.shared_taste import SharedTaste
+from models.taste_prior import TastePrior
+from models.two_tower import TwoTower
+
+#: The first is what a node learns unless told otherwise.
+SHARED_MODELS = (SharedTaste.called, SharedProjection.called, SharedTowers.called)
+
+
+def shared_model(name: str, items: Items, histories: Sequence[History], basis: str, seed: int) -> SharedModel:
+    """The model of that name over these items (all that the histories name) and these users.
+
+    Raises: ValueError for a name that is not in SHARED_MODELS.
+    """
+    ratings = interactions_of(histories, len(items))
+    if name == SharedTaste.called:
+        return SharedTaste(TastePrior(basis=basis).prepare(ratings, items), histories)
+    if name == SharedProjection.called:
+        return SharedProjection(Projection(basis=basis).prepare(ratings, items), histories, seed)
+    if name == SharedTowers.called:
+        return SharedTowers(TwoTower(basis=basis).prepare(ratings, items), histories, seed)
+    raise ValueError(f"no model {name!r} is learned together; there are {', '.join(SHARED_MODELS)}")

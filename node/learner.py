@@ -1,0 +1,141 @@
+"""A period of learning, done where it keeps nobody waiting: this node's users, the blocks heard, and what came of it.
+
+Only rated items are needed, so a period costs the same whatever the catalogs; they are read again when the catalogs
+have changed. A `Learner` belongs to one worker thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from models.features import PricedItems
+from models.fusion import image_weight_of
+from models.gate import Verdict
+from models.interactions import History, interactions_of
+from models.learning_round import Block, State, run_round
+from models.privacy import Accountant, BudgetSpentError, noise_multiplier_for, private_sums
+from models.shared_model import NO_MOMENTS, InvalidBlockError, SharedModel
+from models.shared_models import shared_model
+from models.shared_taste import SharedTaste
+from models.taste_prior import TastePrior, start_block
+from node.config import Home
+from node.database import Database
+from node.events import Heard, Released, Spending, Train, Trained
+from node.index import Index, load_index
+from node.ranking import histories_of
+from node.replicas import HeldCatalog, Replicas
+from node.store import Rating, Store
+from protocol.limits import RemoteError
+from protocol.weights import Values, pack_weights, parse_weights
+
+# What is promised with an epsilon: the chance that it does not hold.
+DELTA = 1e-5
+# Fewer users leave nothing but noise, and a release can't be taken back: a shop that opens waits.
+RELEASE_USERS_MIN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class LearningSet:
+    """The items that somebody here rated, and everybody's ratings of them, by row."""
+
+    items: PricedItems
+    histories: list[History]
+
+
+class Learner:
+    """Does `Train` jobs. `read` gives the learning set as it is now."""
+
+    def __init__(self, read: Callable[[], LearningSet], basis: str) -> None:
+        self._read = read
+        self._basis = basis
+
+    def run(self, job: Train) -> Trained:
+        """One period. Raises: UserError when the store is damaged."""
+        known = self._read()
+        model = shared_model(job.model, known.items, known.histories, self._basis, job.chance)
+        state = job.state or State(model.start(), NO_MOMENTS, 0)
+        blocks, places = opened(model, job.heard)
+        users = sum(len(one) > 0 for one in known.histories)
+        outcome = run_round(model, known.histories, state, blocks, job.crowd, np.random.default_rng(job.chance))
+        verdicts: list[Verdict | None] = [None] * len(job.heard)
+        for place, verdict in zip(places, outcome.verdicts, strict=True):
+            verdicts[place] = verdict
+        released = None
+        if job.spending is not None and users >= RELEASE_USERS_MIN:
+            released = release(known, self._basis, job.spending)
+        values = pack_weights(model.send(outcome.state.values_V))
+        return Trained(outcome.state, tuple(verdicts), outcome.losses, outcome.ranks, users, values, released)
+
+
+def opened(model: SharedModel, heard: Sequence[Heard]) -> tuple[list[Block], list[int]]:
+    """The blocks among what was heard, and their places in it."""
+    blocks, places = [], []
+    for place, one in enumerate(heard):
+        values_V = parse_block(model, one.values)
+        if values_V is not None:
+            blocks.append(Block(one.source, values_V, one.age))
+            places.append(place)
+    return blocks, places
+
+
+def parse_block(model: SharedModel, packed: bytes) -> Values | None:
+    """What an honest node could have sent, or None."""
+    try:
+        return model.receive(parse_weights(packed, model.sections))
+    except (InvalidBlockError, RemoteError):
+        return None
+
+
+def release(known: LearningSet, basis: str, spending: Spending) -> Released | str:
+    """What the users taught the common start, with noise, as others may have it; a sentence when too much is out.
+
+    The common start is public and the scale is the ratings' own, so each user's part is that user's alone; the noise is
+    the system's, for whoever knew its seed could take it off again.
+    """
+    noise_multiplier = noise_multiplier_for(spending.epsilon_max, DELTA, 1)
+    try:
+        epsilon = Accountant(spending.epsilon_max, DELTA, list(spending.spent)).spend(noise_multiplier)
+    except BudgetSpentError as error:
+        return str(error)
+    prepared = TastePrior(basis=basis).prepare(interactions_of([], len(known.items)), known.items)
+    shared = SharedTaste(prepared, known.histories)
+    told = [prepared.told(one) for one in known.histories if len(one)]
+    sums = private_sums(start_block(prepared.z_IK.shape[1]), told, noise_multiplier, np.random.default_rng())
+    return Released(pack_weights(shared.send(shared.averages(sums))), noise_multiplier, epsilon)
+
+
+def learning_set(index: Index, ratings: Sequence[Rating]) -> LearningSet:
+    """Only what was rated of an index, and all local users' ratings of it."""
+    histories = histories_of(index, ratings, sorted({rating.user for rating in ratings}))
+    rated = np.unique(np.concatenate([np.empty(0, np.int64), *(one.items for one in histories)]))
+    moved = [History(np.searchsorted(rated, one.items), one.values) for one in histories]
+    return LearningSet(index.items.at(rated), moved)
+
+
+class HomeReader:
+    """The learning set of a home's store, its index kept until a catalog changes."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._held: list[HeldCatalog] = []
+        self._index: Index | None = None
+
+    @cached_property
+    def _store(self) -> Store:
+        return Store(self._database)
+
+    @cached_property
+    def _database(self) -> Database:
+        return Database(self._home.database)
+
+    def __call__(self) -> LearningSet:
+        """Raises: UserError when something stored is damaged."""
+        held = Replicas(self._database).held()
+        if self._index is None or held != self._held:
+            weight = image_weight_of(self._home.config.encoder)
+            self._index, self._held = load_index(self._store, self._home.config.fingerprint, weight), held
+        return learning_set(self._index, self._store.ratings())

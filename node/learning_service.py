@@ -1,0 +1,308 @@
+"""Learning with others: when to learn, whom to exchange with, what to let in, and whom not to listen to.
+
+Each period, for each model: a job learns from this node's users and what was heard since the last one; its outcome is
+written down, signed, and exchanged with three connected peers drawn by chance, both ways in one question. What comes
+back waits for the next period, for judging it takes work. Where privacy is promised, what leaves is a release that was
+made with noise and is told again; what was learned from it and from others stays here.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import median
+from typing import Any
+
+from models.gate import Verdict
+from models.learning_round import State
+from models.shared_model import Crowd
+from node.events import Heard, Released, Spending, Train, Trained
+from node.learned import Entry, HeldBlock, Learned, LearnedRow, Release, Report
+from node.outbox import Outbox
+from node.peers import Peers
+from protocol.budget import Budget
+from protocol.identity import Identity, parse_peer_id, peer_id
+from protocol.limits import RemoteError
+from protocol.messages import AskUpdate, Frame, UpdateAnswer
+from protocol.updates import (
+    UNPROTECTED,
+    USERS_LOG2_MAX,
+    ModelUpdate,
+    check_update_time,
+    open_update,
+    seal_update,
+)
+
+FAN_OUT = 3
+# What a peer may ask for: three a period, saved up for three periods.
+ACCOUNT, ACCOUNT_PERIODS = 9, 3
+# Sources whose updates came so many periods ago are not counted as part of the crowd.
+AWAY_PERIODS = 20
+# Nobody counts more than so many times what the usual source says: a lie about users must not weigh down one's own.
+CROWD_SHARE_MAX = 4.0
+# Refused so often running, a source is not listened to for so many periods.
+QUARANTINE_ROW, QUARANTINE_PERIODS = 3, 20
+# Published again when so many times as many users can be told of, while the budget lasts.
+RELEASE_GROWTH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class LearningPlan:
+    """What the owner chose. `features` names what values are over; `epsilon` None: no privacy is promised."""
+
+    models: tuple[str, ...]
+    features: str
+    period_ms: int
+    epsilon: float | None
+
+
+#: A node that only answers.
+NO_LEARNING = LearningPlan((), "", 1, None)
+
+
+@dataclass(slots=True)
+class Course:
+    """A model between two periods."""
+
+    next_ms: int | None = None
+    learning: bool = False
+    stopped: str | None = None
+    """Why nothing more is published."""
+    exchanges: int = 0
+    update: bytes = field(default=b"", repr=False)
+
+
+class LearningService:
+    """Both sides of an exchange."""
+
+    def __init__(
+        self,
+        learned: Learned,
+        outbox: Outbox,
+        peers: Peers,
+        identity: Identity,
+        encoder: bytes,
+        plan: LearningPlan,
+        rng: random.Random,
+    ) -> None:
+        self._learned = learned
+        self._outbox = outbox
+        self._peers = peers
+        self._identity = identity
+        self._encoder = encoder
+        self._plan = plan
+        self._rng = rng
+        self._budget = Budget(ACCOUNT * max(len(plan.models), 1), ACCOUNT_PERIODS * plan.period_ms)
+        self._courses = {model: Course() for model in plan.models}
+
+    def start(self, now_ms: int) -> None:
+        """Go on where the last run stopped; the first period comes at a moment of chance, or all start at once."""
+        for model, course in self._courses.items():
+            row = self._learned.find(model, self._plan.features)
+            course.update = row.sealed if row else b""
+            course.next_ms = now_ms + self._rng.randrange(self._plan.period_ms)
+
+    def tick(self, now_ms: int) -> None:
+        """What is due is begun. A clock that was set back does not stop learning."""
+        for model, course in self._courses.items():
+            if course.next_ms is None or course.learning:
+                continue
+            if not 0 < course.next_ms - now_ms <= 2 * self._plan.period_ms:
+                course.learning = True
+                course.next_ms = now_ms + int(self._plan.period_ms * self._rng.uniform(0.9, 1.1))
+                self._learn(model, now_ms)
+
+    # -- learning ----------------------------------------------------------------------------------------------------
+
+    def _learn(self, model: str, now_ms: int) -> None:
+        row = self._learned.find(model, self._plan.features)
+        ledger = self._learned.ledger(model)
+        held = [one for one in self._learned.blocks(model) if not quarantined(ledger.get(one.source), now_ms)]
+        crowd = self._crowd(row.report.users if row else 0, held, now_ms)
+        fresh = [one for one in held if one.fresh]
+        opened = [open_update(one.sealed) for one in fresh]
+        heard = tuple(Heard(one.source, own.age, own.values) for one, own in zip(fresh, opened, strict=True))
+        job = Train(model, row.state if row else None, heard, crowd, self._rng.getrandbits(63), self._spending(model))
+        self._outbox.train(job, partial(self._learned_more, model, fresh, crowd))
+
+    def _crowd(self, own: int, held: Sequence[HeldBlock], now_ms: int) -> Crowd:
+        """How many users are thought to be behind what is heard, this node's with them."""
+        recent = [one for one in held if now_ms - one.at_ms <= AWAY_PERIODS * self._plan.period_ms]
+        said = [max(own, 1), *(1 << open_update(one.sealed).users_log2 for one in recent)]
+        most = CROWD_SHARE_MAX * median(said)
+        return Crowd(float(said[0] + sum(min(one, most) for one in said[1:])), len(said))
+
+    def _spending(self, model: str) -> Spending | None:
+        """Leave for a release, where one is due: the first, and when there are many more users than at the last."""
+        course = self._courses[model]
+        if self._plan.epsilon is None or course.stopped is not None:
+            return None
+        releases = self._learned.releases(model)
+        row = self._learned.find(model, self._plan.features)
+        if releases and (row is None or row.report.users < RELEASE_GROWTH * releases[-1].users):
+            return None
+        return Spending(self._plan.epsilon, tuple(one.noise_multiplier for one in releases))
+
+    def _learned_more(
+        self, model: str, fresh: Sequence[HeldBlock], crowd: Crowd, result: Trained | None, now_ms: int
+    ) -> None:
+        """A period is over: write down what came of it, then exchange."""
+        course = self._courses[model]
+        course.learning = False
+        if result is None:
+            return
+        for block, verdict in zip(fresh, result.verdicts, strict=True):
+            self._learned.mark_seen(model, block.source, block.made_ms)
+            self._enter(model, block.source, verdict, now_ms)
+        losses = result.losses
+        report = Report(result.ranks, losses["network"], losses["start"], result.users, crowd.users, crowd.nodes)
+        course.update = self._update(model, result, now_ms)
+        self._learned.write(model, self._plan.features, LearnedRow(result.state, now_ms, course.update, report))
+        self._exchange(model, now_ms)
+
+    def _enter(self, model: str, source: str, verdict: Verdict | None, now_ms: int) -> None:
+        """A verdict into the ledger; who is refused again and again is not listened to for a while."""
+        entry = self._learned.ledger(model).get(source, Entry())
+        if verdict is None:
+            entry.invalid += 1
+            self._outbox.traffic.refused["bad_update"] += 1
+            self._peers.fault(source, "bad_update", now_ms)
+        else:
+            entry.warm, entry.cold = verdict.warm, verdict.cold
+            entry.accepted += verdict.accepted
+            entry.refused += not verdict.accepted
+        entry.row = 0 if verdict is not None and verdict.accepted else entry.row + 1
+        if entry.row >= QUARANTINE_ROW:
+            entry.row, entry.until_ms = 0, now_ms + QUARANTINE_PERIODS * self._plan.period_ms
+            self._outbox.say(
+                f"{source} taught {model} nothing good {QUARANTINE_ROW} times running: not heard for a while"
+            )
+        self._learned.write_entry(model, source, entry)
+
+    def _update(self, model: str, result: Trained, now_ms: int) -> bytes:
+        """What others may have of this node now, signed; empty where that is nothing."""
+        if self._plan.epsilon is None:
+            return self._sealed(model, result.state, result.users, UNPROTECTED, result.values, now_ms)
+        if isinstance(result.released, str):
+            self._courses[model].stopped = result.released
+            self._outbox.say(f"{model}: {result.released}")
+        if isinstance(result.released, Released):
+            # Spent and stored in this step, and sent after it.
+            made = result.released
+            release = Release(now_ms, made.noise_multiplier, made.epsilon, result.users, made.values)
+            self._learned.write_release(model, release)
+        releases = self._learned.releases(model)
+        if not releases:
+            return b""
+        latest = releases[-1]
+        epsilon_milli = min(math.ceil(1000 * latest.epsilon), UNPROTECTED - 1)
+        return self._sealed(model, result.state, latest.users, epsilon_milli, latest.values, now_ms)
+
+    def _sealed(self, model: str, state: State, users: int, epsilon_milli: int, values: bytes, now_ms: int) -> bytes:
+        update = ModelUpdate(
+            self._identity.public,
+            model,
+            self._plan.features,
+            self._encoder,
+            state.age,
+            now_ms,
+            min(round(math.log2(max(users, 1))), USERS_LOG2_MAX),
+            epsilon_milli,
+            values,
+        )
+        return seal_update(self._identity, update)
+
+    # -- exchange ----------------------------------------------------------------------------------------------------
+
+    def _exchange(self, model: str, now_ms: int) -> None:
+        """Ask a few peers, drawn anew; this node's own update goes along."""
+        ledger = self._learned.ledger(model)
+        able = sorted(peer for peer in self._peers.connected if not quarantined(ledger.get(peer), now_ms))
+        for peer in self._rng.sample(able, min(FAN_OUT, len(able))):
+            seen_ms = self._learned.made_ms(model, peer)
+            question = AskUpdate(model, self._plan.features, seen_ms, self._courses[model].update)
+            self._outbox.ask(peer, question, partial(self._hear_answer, model, peer))
+
+    def hear(self, ask: AskUpdate, peer: str, token: int, now_ms: int) -> None:
+        """A peer asks, and tells. Raises: RemoteError with the reason of the refusal."""
+        self._budget.admit(peer, now_ms)
+        course = self._courses.get(ask.model)
+        if course is None or ask.features != self._plan.features:
+            self._outbox.answer(token, UpdateAnswer(b""))
+            return
+        if ask.update:
+            self._take(ask.model, peer, ask.update, now_ms)
+        newer = bool(course.update) and open_update(course.update).made_ms > ask.seen_ms
+        self._outbox.answer(token, UpdateAnswer(course.update if newer else b""))
+
+    def _hear_answer(self, model: str, peer: str, answer: Frame | None, now_ms: int) -> None:
+        """Raises: RemoteError."""
+        if isinstance(answer, UpdateAnswer) and answer.update:
+            self._take(model, peer, answer.update, now_ms)
+
+    def _take(self, model: str, peer: str, sealed: bytes, now_ms: int) -> None:
+        """An update into the store, to be judged with the next period. Raises: RemoteError."""
+        update = open_update(sealed)
+        if update.source != parse_peer_id(peer) or (update.model, update.features) != (model, self._plan.features):
+            raise RemoteError("misdirected", "an update of another node or model than asked")
+        if update.encoder != self._encoder:
+            raise RemoteError("wrong_encoder", "an update over vectors of another encoder")
+        check_update_time(update, now_ms)
+        if update.made_ms <= self._learned.made_ms(model, peer):
+            return
+        if quarantined(self._learned.ledger(model).get(peer), now_ms):
+            return
+        self._courses[model].exchanges += 1
+        self._learned.write_block(model, HeldBlock(peer_id(update.source), sealed, update.made_ms, now_ms, True))
+
+    # -- status ------------------------------------------------------------------------------------------------------
+
+    def report(self, now_ms: int) -> list[dict[str, Any]]:
+        """The models as the owner sees them."""
+        return [
+            model_document(self._learned, model, self._plan.features, now_ms)
+            | {"period_seconds": self._plan.period_ms / 1000, "stopped": course.stopped}
+            for model, course in self._courses.items()
+        ]
+
+
+def quarantined(entry: Entry | None, now_ms: int) -> bool:
+    return entry is not None and entry.until_ms > now_ms
+
+
+def model_document(learned: Learned, model: str, features: str, now_ms: int) -> dict[str, Any]:
+    """A model's state: its age, who taught it, whether the network helps, and what was promised about privacy."""
+    row, ledger, releases = learned.find(model, features), learned.ledger(model), learned.releases(model)
+    update = open_update(row.sealed) if row and row.sealed else None
+    helps = None
+    if row and row.report.crowd_nodes > 1:
+        helps = row.report.ranks == "network"
+    return {
+        "model": model,
+        "features": features,
+        "age": row.state.age if row else 0,
+        "learned_seconds_ago": max(0, now_ms - row.at_ms) // 1000 if row else None,
+        "users": row.report.users if row else 0,
+        "nodes": row.report.crowd_nodes if row else 1,
+        "ranks": row.report.ranks if row else "start",
+        "network_helps": helps,
+        "loss": {"network": row.report.network_loss, "start": row.report.start_loss} if row else None,
+        "update_bytes": len(row.sealed) if row else 0,
+        "epsilon": None if update is None or update.epsilon_milli == UNPROTECTED else update.epsilon_milli / 1000,
+        "published": update is not None,
+        "releases": len(releases),
+        "ledger": {
+            source: {
+                "accepted": entry.accepted,
+                "refused": entry.refused,
+                "invalid": entry.invalid,
+                "warm": round(entry.warm, 4),
+                "cold": round(entry.cold, 4),
+                "quarantined_seconds": max(0, entry.until_ms - now_ms) // 1000,
+            }
+            for source, entry in ledger.items()
+        },
+    }

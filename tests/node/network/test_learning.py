@@ -1,0 +1,261 @@
+"""Engines that learn together over the heap: what is sent, what is believed, and what a restart remembers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from node.learned import Learned
+from node.learning_service import ACCOUNT, QUARANTINE_ROW, LearningPlan
+from protocol.identity import Identity
+from protocol.limits import RemoteError
+from protocol.messages import AskUpdate, UpdateAnswer, pack_frame, parse_answer, parse_question
+from protocol.updates import UNPROTECTED, UPDATE_BYTES_MAX, ModelUpdate, open_update, seal_update
+from tests.node.network.heap import Heap
+from tests.node.network.homes import ENCODER, Node
+from tests.node.network.learning_world import FEATURES, PERIOD_MS, add_learner, items_of, learning_plan, users_of
+
+SECONDS = PERIOD_MS / 1000
+
+
+def network(n_nodes: int, plan: LearningPlan, users: int = 8, seed: int = 0) -> tuple[Heap, list[Node]]:
+    """Nodes that all know each other."""
+    heap, items, nodes = Heap(), items_of(seed), []
+    everybody = users_of(items, n_nodes * users, seed)
+    for number in range(n_nodes):
+        named = [one.peer for one in nodes]
+        node = Node(number + 1, f"shop {number}", named=named, learning=plan)
+        nodes.append(node)
+        add_learner(heap, node, items, everybody[number * users : (number + 1) * users])
+    return heap, nodes
+
+
+def updates_said(heap: Heap) -> list[tuple[str, ModelUpdate]]:
+    """Every update that left a node, in order."""
+    found = []
+    for sender, data in heap.said:
+        for parse in (parse_question, parse_answer):
+            try:
+                frame = parse(data)
+            except RemoteError:
+                continue
+            if isinstance(frame, AskUpdate | UpdateAnswer) and frame.update:
+                found.append((sender, open_update(frame.update)))
+    return found
+
+
+def model_of(heap: Heap, node: Node) -> dict[str, object]:
+    document = heap.command(node.peer, "status").document
+    assert document is not None
+    (one,) = document["models"]
+    return dict(one)
+
+
+def test_nodes_exchange_blocks_and_grow_alike() -> None:
+    heap, nodes = network(4, learning_plan())
+    heap.run(12 * SECONDS)
+    values = []
+    for node in nodes:
+        row = Learned(node.database).find("taste_prior", FEATURES)
+        assert row is not None and row.state.age >= 10
+        values.append(row.state.values_V)
+        status = model_of(heap, node)
+        assert status["nodes"] == 4
+        assert status["network_helps"] is True
+        assert sum(entry["accepted"] for entry in status["ledger"].values()) > 10  # type: ignore[attr-defined]
+    spread = np.std(values, axis=0).mean()
+    assert spread < 0.2 * np.abs(np.mean(values, axis=0)).mean()
+
+
+def test_what_is_sent_is_small_signed_by_its_sender_and_names_nobody() -> None:
+    heap, nodes = network(3, learning_plan())
+    heap.run(6 * SECONDS)
+    said = updates_said(heap)
+    assert len(said) > 20
+    for sender, update in said:
+        assert Identity(next(node.identity.seed for node in nodes if node.peer == sender)).public == update.source
+        assert len(update.values) < UPDATE_BYTES_MAX
+        assert update.epsilon_milli == UNPROTECTED
+        assert update.users_log2 == 3
+
+
+def test_the_same_seed_is_the_same_run() -> None:
+    runs = []
+    for _ in range(2):
+        heap, _ = network(3, learning_plan())
+        heap.run(5 * SECONDS)
+        runs.append(heap.said)
+    assert runs[0] == runs[1]
+
+
+def test_a_node_that_restarts_goes_on_where_it_was() -> None:
+    heap, nodes = network(2, learning_plan())
+    heap.run(6 * SECONDS)
+    before = Learned(nodes[1].database).find("taste_prior", FEATURES)
+    assert before is not None
+    heap.remove(nodes[1].peer)
+    items = items_of(0)
+    add_learner(heap, nodes[1], items, users_of(items, 16, 0)[8:])
+    asked = heap.command(nodes[1].peer, "status").document
+    assert asked is not None and asked["models"][0]["age"] == before.state.age
+    heap.run(3 * SECONDS)
+    after = Learned(nodes[1].database).find("taste_prior", FEATURES)
+    assert after is not None and after.state.age > before.state.age
+
+
+def test_a_node_without_users_passes_on_what_it_heard() -> None:
+    heap, nodes = network(2, learning_plan())
+    empty = Node(9, "visitor", named=[nodes[0].peer], learning=learning_plan())
+    add_learner(heap, empty, items_of(0), [])
+    heap.run(8 * SECONDS)
+    row = Learned(empty.database).find("taste_prior", FEATURES)
+    assert row is not None and row.report.users == 0
+    status = model_of(heap, empty)
+    assert sum(entry["accepted"] for entry in status["ledger"].values()) > 2  # type: ignore[attr-defined]
+
+
+class TestLiars:
+    """A peer whose updates are changed on their way out, and signed again: only the values lie."""
+
+    def lying(self, heap: Heap, liar: Node, values: bytes | None = None, **changes: object) -> None:
+        def lie(sealed: bytes) -> bytes:
+            if not sealed:
+                return sealed
+            update = open_update(sealed)
+            lies = {"values": values or bytes(len(update.values)), **changes}
+            return seal_update(liar.identity, replace(update, **lies))  # type: ignore[arg-type]
+
+        def tamper(sender: str, receiver: str, data: bytes) -> bytes:
+            if sender != liar.peer:
+                return data
+            for parse in (parse_question, parse_answer):
+                try:
+                    frame = parse(data)
+                except RemoteError:
+                    continue
+                if isinstance(frame, AskUpdate | UpdateAnswer):
+                    return pack_frame(replace(frame, update=lie(frame.update)))
+            return data
+
+        heap.tamper = tamper
+
+    @pytest.mark.parametrize("values", [b"\x00", bytes(10_000), b"\xff" * 300])
+    def test_what_is_no_block_is_counted_and_its_sender_banned(self, values: bytes) -> None:
+        heap, nodes = network(2, learning_plan())
+        self.lying(heap, nodes[1], values)
+        heap.run(8 * SECONDS)
+        status = heap.command(nodes[0].peer, "status").document
+        assert status is not None
+        assert status["models"][0]["ledger"][nodes[1].peer]["invalid"] >= QUARANTINE_ROW
+        assert status["refused"]["bad_update"] >= QUARANTINE_ROW
+        assert status["models"][0]["ledger"][nodes[1].peer]["quarantined_seconds"] > 0
+
+    def test_an_update_over_another_encoder_is_not_stored(self) -> None:
+        heap, nodes = network(2, learning_plan())
+        self.lying(heap, nodes[1], encoder=b"\xee" * 32)
+        heap.run(4 * SECONDS)
+        assert Learned(nodes[0].database).blocks("taste_prior") == []
+        assert Learned(nodes[1].database).blocks("taste_prior") != []
+
+    def test_a_liar_about_its_users_does_not_drown_the_others(self) -> None:
+        heap, nodes = network(3, learning_plan())
+        self.lying(heap, nodes[2], None, users_log2=20)
+        heap.run(6 * SECONDS)
+        row = Learned(nodes[0].database).find("taste_prior", FEATURES)
+        assert row is not None and row.report.crowd_users <= 8 + 8 + 4 * 8
+
+
+def ask(heap: Heap, asker: Node, asked: Node, question: AskUpdate) -> None:
+    """Let a node ask what its engine would not."""
+    from node.transport import Asked
+
+    heap._later(asked.peer, Asked(next(heap._order), asker.peer, pack_frame(question)))
+
+
+def test_who_asks_too_often_is_refused() -> None:
+    heap, nodes = network(2, learning_plan())
+    heap.run(1)
+    refused = []
+    heap.tamper = lambda sender, receiver, data: data
+    seat = heap.seats[nodes[0].peer]
+    from node.transport import Answer, Asked
+
+    for number in range(ACCOUNT + 5):
+        question = pack_frame(AskUpdate("taste_prior", FEATURES, 0, b""))
+        effects = seat.engine.step([Asked(10_000 + number, nodes[1].peer, question)], heap.now_ms)
+        (answer,) = [one for one in effects if isinstance(one, Answer)]
+        refused.append(getattr(parse_answer(answer.data), "reason", ""))
+    assert refused[-4:] == ["over_budget"] * 4
+    assert refused[: ACCOUNT - 3] == [""] * (ACCOUNT - 3)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [AskUpdate("two_tower", FEATURES, 0, b""), AskUpdate("taste_prior", "phi-1/random-99", 0, b"")],
+    ids=["another model", "other features"],
+)
+def test_a_model_that_is_not_learned_here_has_no_update_and_is_no_fault(question: AskUpdate) -> None:
+    from node.transport import Answer, Asked
+
+    heap, nodes = network(2, learning_plan())
+    heap.run(3 * SECONDS)
+    effects = heap.seats[nodes[0].peer].engine.step([Asked(10_000, nodes[1].peer, pack_frame(question))], heap.now_ms)
+    (answer,) = [one for one in effects if isinstance(one, Answer)]
+    assert parse_answer(answer.data) == UpdateAnswer(b"")
+
+
+class TestPrivacy:
+    """With an epsilon, what leaves is one release, told again."""
+
+    def test_one_release_leaves_and_its_cost_stands_in_every_update(self) -> None:
+        heap, nodes = network(2, learning_plan(epsilon=8.0), users=25)
+        heap.run(6 * SECONDS)
+        by_sender: dict[str, set[bytes]] = {}
+        for sender, update in updates_said(heap):
+            by_sender.setdefault(sender, set()).add(update.values)
+            assert 7_900 <= update.epsilon_milli <= 8_000
+        assert {sender: len(values) for sender, values in by_sender.items()} == {node.peer: 1 for node in nodes}
+        status = model_of(heap, nodes[0])
+        assert status["releases"] == 1
+        assert 7.9 <= status["epsilon"] <= 8.0  # type: ignore[operator]
+
+    def test_a_restart_does_not_publish_again(self) -> None:
+        heap, nodes = network(2, learning_plan(epsilon=8.0), users=25)
+        heap.run(4 * SECONDS)
+        (release,) = Learned(nodes[1].database).releases("taste_prior")
+        heap.remove(nodes[1].peer)
+        items = items_of(0)
+        add_learner(heap, nodes[1], items, users_of(items, 50, 0)[25:])
+        heap.run(4 * SECONDS)
+        assert Learned(nodes[1].database).releases("taste_prior") == [release]
+
+    def test_many_more_users_are_not_published_when_the_budget_is_spent(self) -> None:
+        heap, nodes = network(2, learning_plan(epsilon=8.0), users=25)
+        heap.run(4 * SECONDS)
+        heap.remove(nodes[1].peer)
+        items = items_of(0)
+        add_learner(heap, nodes[1], items, users_of(items, 80, 0))
+        heap.run(4 * SECONDS)
+        assert len(Learned(nodes[1].database).releases("taste_prior")) == 1
+        assert "beyond the budget" in str(model_of(heap, nodes[1])["stopped"])
+
+    def test_too_few_users_publish_nothing(self) -> None:
+        heap, nodes = network(2, learning_plan(epsilon=8.0), users=8)
+        heap.run(6 * SECONDS)
+        assert updates_said(heap) == []
+        assert model_of(heap, nodes[0])["published"] is False
+
+
+def test_an_update_of_another_node_is_misdirected() -> None:
+    heap, nodes = network(2, learning_plan())
+    heap.run(1)
+    stranger = Identity(b"\x77" * 32)
+    update = ModelUpdate(stranger.public, "taste_prior", FEATURES, ENCODER, 1, heap.now_ms, 0, UNPROTECTED, b"values")
+    from node.transport import Answer, Asked
+
+    question = AskUpdate("taste_prior", FEATURES, 0, seal_update(stranger, update))
+    effects = heap.seats[nodes[0].peer].engine.step([Asked(10_000, nodes[1].peer, pack_frame(question))], heap.now_ms)
+    (answer,) = [one for one in effects if isinstance(one, Answer)]
+    assert getattr(parse_answer(answer.data), "reason", "") == "misdirected"
