@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,11 @@ def read_world(options: Namespace) -> World:
         counts |= {"test rows": test_file.rows} | {f"test: {why}": n for why, n in test_file.rejected.items()}
         if test_file.implicit != file.implicit:
             raise UserError("one of --ratings and --test has a rating column and the other has none")
-    known, platforms_I = _read_items(Path(options.items), columns) if options.items else ([], None)
+    known: list[str] = []
+    platforms_I: list[str] | None = None
+    if options.items:
+        known, platforms_I, said = _read_items(Path(options.items), columns, set(file.items))
+        notes += said
     users = _numbered([], *(one.users for one in (file, test_file) if one))
     items = _numbered(known, *(one.items for one in (file, test_file) if one))
     drawn_I = np.random.default_rng(0).permutation(len(items))
@@ -145,18 +150,24 @@ def _table(
     return found, len(user_rows) - len(kept)
 
 
-def _read_items(path: Path, columns: Mapping[str, str]) -> tuple[list[str], list[str] | None]:
-    """Item ids in the order of the file, and their platforms when there is such a column."""
+def _read_items(
+    path: Path, columns: Mapping[str, str], rated: set[str]
+) -> tuple[list[str], list[str] | None, list[str]]:
+    """Item ids in the order of the file, their platforms when there is such a column, and what there is to say."""
     header, rows = read_table(path)
-    place = column_of("item", header, columns)
+    place, platform, notes = column_of("item", header, columns), column_of("platform", header, columns), []
     if place is None:
         place = 1 if not header[0] and len(header) > 1 else 0
+        if header[place] in rated:
+            rows, platform = [header, *rows], None
+            notes.append(f"items file: there is no header, {header[place]!r} is an item; other columns are not read")
+        else:
+            notes.append(f"items file: the first row is taken for a header, and {header[place]!r} for the item column")
     ids = [row[place] for row in rows]
-    if len(set(ids)) < len(ids):
-        twice = next(one for one in ids if ids.count(one) > 1)
-        raise UserError(f"{path}: item {twice!r} is there twice (column {header[place]!r}); keep one row an item")
-    platform = column_of("platform", header, columns)
-    return ids, None if platform is None else [row[platform] for row in rows]
+    twice = [one for one, times in Counter(ids).items() if times > 1]
+    if twice:
+        raise UserError(f"{path}: item {twice[0]!r} is there twice (column {place + 1}); keep one row an item")
+    return ids, None if platform is None else [row[platform] for row in rows], notes
 
 
 def _strangers(file: RatingsFile, known: Sequence[str], n_items: int, path: str) -> list[str]:

@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from models.interactions import RATING_MAX
 from node.errors import UserError
 
 FIELDS = ("user", "item", "rating", "timestamp", "platform")
@@ -186,6 +187,9 @@ def _read(rows: Iterator[list[str]], path: Path, columns: Mapping[str, str], sep
     user, item, rating, when = (places.get(field) for field in FIELDS[:4])
     assert user is not None
     assert item is not None
+    if header is None:
+        _refuse_unknown_header(sample, (user, item), path)
+        notes.append(f"there is no header: the first row is {', '.join(map(repr, sample[0]))}")
     needed = max(place for place in (user, item, rating) if place is not None)
     for row in _chain(body, rows):
         n += 1
@@ -197,10 +201,14 @@ def _read(rows: Iterator[list[str]], path: Path, columns: Mapping[str, str], sep
             rejected["no rating"] += 1
         else:
             value = 1.0 if rating is None else _number(row[rating], comma=comma)
-            # What float32 cannot hold is no rating either.
-            if value is None or not abs(value) < 3e38:
+            if value is None:
                 rejected["rating is not a number"] += 1
                 continue
+            if abs(value) > RATING_MAX:
+                raise UserError(
+                    f"{path}: the rating in row {n} is {value:g}, and none may be beyond {RATING_MAX:g} either way; "
+                    "is it another column (--map rating=COLUMN)?"
+                )
             users.append(row[user])
             items.append(row[item])
             values.append(value)
@@ -231,11 +239,24 @@ def _is_header(sample: Sequence[Sequence[str]]) -> bool:
         return all(_number(cell, comma=True) is None for cell in first)
     for place, cell in enumerate(first):
         below = [row[place] for row in rest if place < len(row) and row[place].lower() not in MISSING]
-        numbers = sum(_number(one, comma=True) is not None for one in below)
+        numbers = sum(_number(one, comma=True) is not None or not np.isnan(_time(one)) for one in below)
         is_word = cell.lower() not in MISSING and _number(cell, comma=True) is None and np.isnan(_time(cell))
         if is_word and len(below) > 0 and numbers >= 0.8 * len(below) and place >= 2:
             return True
     return False
+
+
+def _refuse_unknown_header(sample: Sequence[Sequence[str]], places: Sequence[int], path: Path) -> None:
+    """Names of columns have hardly ever a digit, and ids hardly ever none."""
+    for place in places:
+        first = sample[0][place] if place < len(sample[0]) else ""
+        below = [row[place] for row in sample[1:] if place < len(row) and row[place].lower() not in MISSING]
+        is_word = first.lower() not in MISSING and not re.search(r"\d", first)
+        if is_word and len(below) > 1 and all(re.search(r"\d", cell) for cell in below):
+            raise UserError(
+                f"{path}: is the first row, with {first!r} above {below[0]!r}, a header? then name the columns with "
+                "--map user=COLUMN --map item=COLUMN; else put one above it, as user,item,rating"
+            )
 
 
 def _places(

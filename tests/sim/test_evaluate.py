@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -335,3 +336,66 @@ def test_a_row_has_one_estimator_however_many_seeds(tmp_path: Path, capsys: pyte
     assert best["model"] == found["best"]
     for row in found["rows"]:
         assert row["ndcg_less_best"] == pytest.approx(row["ndcg"] - best["ndcg"], abs=1e-12)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", ["2.9e38", "-2.9e38", "1e300", "1000000001"])
+def test_ratings_beyond_all_scales_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], value: str) -> None:
+    path = written(tmp_path, [*table()[:20], ("new", "i24", value, 1)])
+    assert "the rating in row 21 is" in refused(capsys, "--ratings", path, *QUICK)
+    written(tmp_path, [*table()[:20], ("new", "i24", "-1e9", 1)])
+    assert evaluated(capsys, "--ratings", path, *QUICK, "--relevant", "4")["ratings"] == 21
+
+
+def test_an_items_file_without_a_header_loses_no_item(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    items, vectors = catalog(tmp_path)
+    words = ["--ratings", written(tmp_path, table()), "--items", items, "--vectors", vectors, *QUICK]
+    whole = evaluated(capsys, *words)
+    lines = items.read_text().split("\n")
+    items.write_text("\n".join(lines[1:]))
+    bare = evaluated(capsys, *words)
+    assert (whole["items"], bare["items"]) == (25, 25)
+    assert any("there is no header, 'i0' is an item" in note for note in bare["notes"])
+    # The first item need not be rated: what else it was taken for is said.
+    items.write_text("\n".join(["artikel,platform", *lines[1:]]))
+    said = evaluated(capsys, *words)
+    assert said["items"] == 25
+    assert any("'artikel' for the item column" in note for note in said["notes"])
+    assert not any("items file" in note for note in whole["notes"])
+
+
+@pytest.mark.parametrize("header", ["kunde,artikel", "kunde,artikel,note", "kunde,artikel,note,wann"])
+def test_a_header_of_unknown_names_is_no_user(tmp_path: Path, capsys: pytest.CaptureFixture[str], header: str) -> None:
+    width = header.count(",") + 1
+    for rows in (table(), [(row[0][1:], *row[1:]) for row in table()]):
+        path = written(tmp_path, [row[:width] for row in rows], header=header)
+        if width > 2:
+            assert "kunde" not in read_ratings(path).users
+        else:
+            assert "'kunde' above" in refused(capsys, "--ratings", path)
+            found = read_ratings(path, {"user": "kunde", "item": "artikel"})
+            assert found.users == [row[0] for row in rows]
+    # A word above times is a header as much as one above numbers.
+    path = written(tmp_path, [(*row[:2], "2020-01-01") for row in table()], header="kunde,artikel,wann")
+    assert "kunde" not in read_ratings(path).users
+    assert read_ratings(path).at is not None
+
+
+def test_what_the_first_row_was_taken_for_is_said(tmp_path: Path) -> None:
+    path = written(tmp_path, [("ann", "pen"), ("bob", "hat")], header="kunde,artikel")
+    assert "there is no header: the first row is 'kunde', 'artikel'" in read_ratings(path).notes
+    path = written(tmp_path, [("", "i1"), ("ann", "i2"), ("u1", "i3"), ("u2", "")], header="")
+    assert read_ratings(path).rejected == {"no user or item": 2}
+    assert read_ratings(written(tmp_path, [("ann",), ("bob", "hat"), *[("b", "c")] * 20], header="")).rejected == {
+        "too few cells": 1
+    }
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_item_that_is_there_twice_is_found_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Looked for pair by pair, a hundred thousand items would take minutes."""
+    (tmp_path / "items.csv").write_text("item\n" + "".join(f"i{n}\n" for n in [*range(100_000), 99_999]))
+    start = time.perf_counter()
+    words = ["--ratings", written(tmp_path, table()), "--items", tmp_path / "items.csv"]
+    assert "item 'i99999' is there twice" in refused(capsys, *words)
+    assert time.perf_counter() - start < 20
