@@ -25,11 +25,7 @@ def draw_reproduction(
     ranks: Mapping[str, Mapping[int, float]],
     at_k: Mapping[str, Mapping[int, float]],
 ) -> list[Path]:
-    """Four pictures below `folder`, which is made: metric against k, rank search, training curves, summary bars."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {folder}: {error.strerror or error}") from None
+    """Four pictures below `folder`: metric against k, rank search, training curves, summary bars."""
     return [
         _lines(folder / "precision_at_k.png", at_k, "k", "P@k, collaborative, binary ratings"),
         _lines(folder / "rank_search.png", ranks, "rank", "P@10 on the validation set"),

@@ -13,6 +13,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,6 @@ from models.evaluation import judge as judge_honestly
 from models.fusion import Items, centre_items
 from models.interactions import Interactions
 from models.leak_guard import LeakError, refuse_leaks
-from models.registry import MODELS
 from models.splits import Split
 from node.errors import UserError
 from node.report import Report
@@ -47,14 +47,14 @@ RANKS = {
     "bpr": {"full": 11, "binary": 5},
     "projection": {"full": 20, "binary": 16},
 }
-#: Which of p2prec's models stands in the honest column; the first of them that is installed.
+#: Which of p2prec's models stands in the honest column.
 HONEST = {
-    "collaborative": ("user_knn_ratings",),
-    "content": ("content",),
-    "low-rank": ("low_rank", "als_ratings"),
-    "projection": ("projection",),
-    "bpr": ("bpr",),
-    "two-tower": ("two_tower",),
+    "collaborative": "user_knn_ratings",
+    "content": "content",
+    "low-rank": "low_rank",
+    "projection": "projection",
+    "bpr": "bpr",
+    "two-tower": "two_tower",
 }
 NEEDS_VECTORS = ("content", "projection", "two-tower")
 RANDOM_DIM, COMMON, LENGTH = 1024, 0.6, 14.0
@@ -92,6 +92,8 @@ def run_reproduce(options: Namespace) -> Report:
     if options.seeds < 1:
         raise UserError("--seeds must be at least 1")
     bench = _seed_bench(Path(options.data), options.seeds) if options.data else _demo_bench(options.seeds)
+    if options.out:
+        _claim_folder(Path(options.out))
     rows: list[dict[str, Any]] = []
     with tqdm(total=2 * len(PUBLISHED), unit=" models", disable=None, file=sys.stderr) as bar:
         for name in PUBLISHED:
@@ -112,6 +114,16 @@ def run_reproduce(options: Namespace) -> Report:
         ]
     document = {"rows": rows, "notes": notes, "mistakes": published.MISTAKES, "plots": pictures, "seeds": bench.seeds}
     return Report(document, [*_lines(rows), "", *notes, *(f"plot: {path}" for path in pictures)])
+
+
+def _claim_folder(folder: Path) -> None:
+    """Make it and write into it: after minutes of training is too late to learn that nobody can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot write into the folder {folder}: {error.strerror or error}") from None
 
 
 def _row(name: str, kind: str, protocol: str, figures: dict[str, float | None], **more: Any) -> dict[str, Any]:
@@ -230,11 +242,7 @@ def _spread(name: str, kind: str, runs: Sequence[Figures], every: Sequence[Figur
 
 def _honest(bench: Bench, name: str, kind: str) -> dict[str, Any]:
     """p2prec's model on the cut's own training set, judged by the cut's own validation set, all of it."""
-    model_name = next((one for one in HONEST[name] if one in MODELS), None)
-    if model_name is None:
-        return _row(name, kind, "honest", dict.fromkeys(METRICS), note="p2prec has no such model yet")
-    figures = _honest_figures(bench, kind, model_name)
-    return _row(name, kind, "honest", figures, p2prec_model=model_name)
+    return _row(name, kind, "honest", _honest_figures(bench, kind, HONEST[name]), p2prec_model=HONEST[name])
 
 
 def _honest_figures(bench: Bench, kind: str, model_name: str, k: int = published.TOP) -> dict[str, float | None]:
@@ -329,7 +337,7 @@ def _remark(row: dict[str, Any]) -> str:
         missed = [key for key, within in row["published_within"].items() if not within]
         spread = ", ".join(f"{key} {low:.4f}..{high:.4f}" for key, (low, high) in row["ranges"].items())
         return f"  {row['runs']} seeds; {spread}; published {'outside: ' + ', '.join(missed) if missed else 'within'}"
-    return f"  {row.get('p2prec_model') or row.get('note') or ''}".rstrip()
+    return f"  {row.get('p2prec_model', '')}".rstrip()
 
 
 def _number(value: Any) -> float | None:

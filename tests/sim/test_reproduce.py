@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from models.leak_guard import LeakError, refuse_leaks
+from models.registry import MODELS
 from models.splits import Split
 from node.cli import run
 from sim import as_published as published
@@ -140,7 +141,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("RANKS", range(2, 4)), ("EPOCHS", 1), ("TOWER_EPOCHS", 1), ("PROJECTION_STEPS", 5)):
         monkeypatch.setattr(learned, name, value)
     monkeypatch.setattr(learned, "TOWER_BATCH", 2048)
-    monkeypatch.setattr(reproduce, "HONEST", {**reproduce.HONEST, "two-tower": ("content",)})
+    monkeypatch.setattr(reproduce, "HONEST", {**reproduce.HONEST, "two-tower": "content"})
 
 
 @pytest.mark.usefixtures("short")
@@ -168,6 +169,31 @@ def test_data_that_are_not_the_seeds_are_refused(tmp_path: Path, capsys: pytest.
     assert run(["sim", "reproduce", "--data", str(tmp_path)]) == 2
     assert "not the seed's" in capsys.readouterr().err
     assert run(["sim", "reproduce", "--seeds", "0"]) == 2
+
+
+@pytest.mark.parametrize("place", ["a file", "below a file", "read-only"])
+def test_a_folder_that_cannot_be_written_is_told_before_any_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    (tmp_path / "taken").write_text("")
+    # Root may write anywhere but where there is nothing to write to.
+    out = {"a file": tmp_path / "taken", "below a file": tmp_path / "taken" / "plots", "read-only": Path("/proc/self")}
+    if not out[place].parent.exists():
+        pytest.skip("there is no such folder here")
+
+    def train(*_: object) -> dict[str, object]:
+        raise AssertionError("trained before the folder was tried")
+
+    monkeypatch.setattr(reproduce, "_again", train)
+    assert run(["sim", "reproduce", "--seeds", "1", "--out", str(out[place])]) == 2
+    err = capsys.readouterr().err
+    assert "cannot write into the folder" in err
+    assert err.count("\n") == 1
+
+
+def test_every_row_has_an_honest_model_beside_it() -> None:
+    assert set(reproduce.HONEST) == set(reproduce.PUBLISHED)
+    assert set(reproduce.HONEST.values()) <= set(MODELS)
 
 
 def test_the_leaking_split_is_three_tables_of_one_numbering() -> None:
