@@ -18,6 +18,7 @@ from tqdm import tqdm
 from models import splits
 from models.evaluation import Verdict, judge
 from models.fusion import Items
+from models.interactions import RATING_MAX
 from models.leak_guard import GIVEN, LeakError, Names, own_twins, refuse_leaks, twin_groups
 from models.recommender import Recommender
 from models.registry import MODELS
@@ -76,6 +77,8 @@ def run_evaluate(options: Namespace) -> Report:
 def _check(options: Namespace) -> None:
     if not 1 <= options.k <= LIST_MAX:
         raise UserError(f"-k must be 1 to {LIST_MAX}")
+    if options.relevant is not None and not abs(options.relevant) <= RATING_MAX:
+        raise UserError(f"--relevant must be a number up to {RATING_MAX:g}")
     if options.seed < 0:
         raise UserError("--seed must be 0 or more")
     if options.seeds < 1:

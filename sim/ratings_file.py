@@ -131,6 +131,8 @@ def _separator_of(lines: Sequence[str], path: Path, *, one_column: bool = False)
     for equally in (True, False):
         for separator in _SEPARATORS:
             counts = _widths(sample, separator)
+            if not counts:
+                raise UserError(f"{path} is empty but for its separators")
             width, times = counts.most_common(1)[0]
             if equally and width > 1 and times >= 0.9 * sum(counts.values()):
                 return separator

@@ -262,12 +262,17 @@ def test_mistakes_get_one_line_that_says_what_to_change(tmp_path: Path, capsys: 
         (tmp_path / f"{name}.npy").write_bytes(content)
     (tmp_path / "one.csv").write_text("a\nb\n")
     (tmp_path / "empty.csv").write_text("\n")
+    (tmp_path / "commas.csv").write_text(",\n,\n")
     (tmp_path / "other.csv").write_text("item\n0i1\n")
     (tmp_path / "words.csv").write_text("user,item,rating\na,b,good\n")
     for words, sentence in (
         (["--ratings", tmp_path / "none.csv"], "cannot read"),
         (["--ratings", tmp_path / "one.csv"], "one column"),
         (["--ratings", tmp_path / "empty.csv"], "is empty"),
+        (["--ratings", tmp_path / "commas.csv"], "is empty but for"),
+        (["--ratings", path, "--items", tmp_path / "commas.csv"], "is empty but for"),
+        (["--ratings", path, "--relevant", "nan"], "--relevant must be"),
+        (["--ratings", path, "--relevant", "1e300"], "--relevant must be"),
         (["--ratings", tmp_path / "words.csv"], "rating is not a number: 1"),
         (["--ratings", path, "--model", "magic"], "no model 'magic'; there are:"),
         (["--ratings", path, "--split", "magic"], "no split 'magic'; there are:"),
