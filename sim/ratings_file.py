@@ -50,6 +50,8 @@ NAMES: dict[str, tuple[str, ...]] = {
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "?"})
 _SEPARATORS = ("::", "\t", ";", "|", ",")
 _SAMPLE = 100
+#: Letters. No row of a table comes near, and csv gives up on cells of 131,072.
+LINE_MAX = 100_000
 #: Unix times beyond are not seconds: 1e11 s is the year 5138, 1e11 ms is 1973; and as much again for micro and nano.
 _SECONDS_MAX = 1e11
 #: The year 1975: a third column without a name that never falls below is a time and no rating.
@@ -73,7 +75,7 @@ class RatingsFile:
 
 def read_ratings(path: Path, columns: Mapping[str, str] | None = None) -> RatingsFile:
     """Read a file of ratings; `columns` says field -> column name. Raises: UserError when it cannot be one."""
-    lines = text_of(path).split("\n")
+    lines = _lines_of(path)
     separator = _separator_of(lines, path)
     try:
         return _read(_cells(lines, separator, quoted=True), path, columns or {}, separator)
@@ -99,9 +101,17 @@ def text_of(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
 
 
+def _lines_of(path: Path) -> list[str]:
+    lines = text_of(path).split("\n")
+    longest = max(map(len, lines))
+    if longest > LINE_MAX:
+        raise UserError(f"{path} has a line of {longest} letters: it is no table of ratings or items")
+    return lines
+
+
 def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
     """A table with a header: its names and its rows, all as long as the header. Raises: UserError when empty."""
-    lines = text_of(path).split("\n")
+    lines = _lines_of(path)
     separator = _separator_of(lines, path, one_column=True)
     try:
         rows = list(_cells(lines, separator, quoted=True))

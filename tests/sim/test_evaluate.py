@@ -263,6 +263,7 @@ def test_mistakes_get_one_line_that_says_what_to_change(tmp_path: Path, capsys: 
     (tmp_path / "one.csv").write_text("a\nb\n")
     (tmp_path / "empty.csv").write_text("\n")
     (tmp_path / "commas.csv").write_text(",\n,\n")
+    (tmp_path / "endless.csv").write_text("user,item,rating\n" + "a" * 200_000 + ",x,3\n")
     (tmp_path / "other.csv").write_text("item\n0i1\n")
     (tmp_path / "words.csv").write_text("user,item,rating\na,b,good\n")
     for words, sentence in (
@@ -270,6 +271,8 @@ def test_mistakes_get_one_line_that_says_what_to_change(tmp_path: Path, capsys: 
         (["--ratings", tmp_path / "one.csv"], "one column"),
         (["--ratings", tmp_path / "empty.csv"], "is empty"),
         (["--ratings", tmp_path / "commas.csv"], "is empty but for"),
+        (["--ratings", tmp_path / "endless.csv"], "a line of 200004 letters"),
+        (["--ratings", path, "--items", tmp_path / "endless.csv"], "a line of 200004 letters"),
         (["--ratings", path, "--items", tmp_path / "commas.csv"], "is empty but for"),
         (["--ratings", path, "--relevant", "nan"], "--relevant must be"),
         (["--ratings", path, "--relevant", "1e300"], "--relevant must be"),
