@@ -70,7 +70,8 @@ def run_round(
     others_BV = np.array([one.values_V for one in taken]).reshape(len(taken), len(state.values_V))
     weights_B = np.array([weight_of(one.age) for one in taken])
     merged_V = merge(rule or model.rule, state.values_V, others_BV, weights_B, weight_of(state.age))
-    age = max(state.age, int(np.median([one.age for one in taken]))) if taken else state.age
+    # The median: nobody's word alone makes a network old, and a late joiner takes over what it finds.
+    age = int(np.ceil(np.median([state.age, *(one.age for one in taken)])))
     values_V, moments = model.improve(merged_V, state.moments, age, crowd)
     losses: dict[Ranks, float] = {
         "network": gate.loss(values_V, crowd),

@@ -32,6 +32,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import erf
 from typing import Any
 
@@ -190,6 +191,7 @@ def membership_auc_max(released: Iterable[float]) -> float:
     return (1 + erf(mu / 2)) / 2
 
 
+@lru_cache(maxsize=64)
 def noise_multiplier_for(epsilon: float, delta: float, releases: int) -> float:
     """The least noise at which so many releases cost no more than epsilon together, to four digits.
 

@@ -90,21 +90,7 @@ def _add_network(commands: Any) -> None:
     start.add_argument(
         "--items-max", type=int, default=5_000_000, metavar="N", help="items of others to hold (default 5 million)"
     )
-    start.add_argument(
-        "--learn",
-        default="taste_prior",
-        metavar="MODELS",
-        help="what to learn with others, by commas: taste_prior, projection, two_tower; or none (default taste_prior)",
-    )
-    start.add_argument(
-        "--epsilon",
-        default="8",
-        metavar="E",
-        help="the most that a user's privacy may lose by all that is ever published; none: no noise (default 8)",
-    )
-    start.add_argument(
-        "--period", type=float, default=60.0, metavar="SECONDS", help="between two periods of learning (default 60)"
-    )
+    _add_learning(start)
     start.add_argument("--capture", metavar="FILE", help="keep a copy of every byte that leaves the node")
     command(verbs, "status", "node.commands_node:run_status", "catalogs, peers, bytes and refusals")
     command(verbs, "peers", "node.commands_node:run_peers", "who is connected, scored down or banned")
@@ -127,6 +113,24 @@ def _add_network(commands: Any) -> None:
     imports = command(verbs, "import", "node.commands_query:run_card_import", "a visitor's card into this shop")
     imports.add_argument("file", metavar="FILE")
     imports.add_argument("--user", metavar="NAME", help="what to call the visitor here (default: from the card)")
+
+
+def _add_learning(start: argparse.ArgumentParser) -> None:
+    start.add_argument(
+        "--learn",
+        default="taste_prior",
+        metavar="MODELS",
+        help="what to learn with others, by commas: taste_prior, projection, two_tower; or none (default taste_prior)",
+    )
+    start.add_argument(
+        "--epsilon",
+        default="8",
+        metavar="E",
+        help="the most that a user's privacy may lose by all that is ever published; none: no noise (default 8)",
+    )
+    start.add_argument(
+        "--period", type=float, default=60.0, metavar="SECONDS", help="between two periods of learning (default 60)"
+    )
 
 
 def _add_catalog(commands: Any) -> None:

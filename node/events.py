@@ -109,7 +109,8 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Train:
-    """A job: one period of learning. `state` None: from the common start. `spending`: make a private release besides.
+    """A job: one period of learning. `state` None: from the common start. `others`: who is thought to be behind what is
+    heard. `spending`: make a private release besides.
 
     The same job over the same ratings gives the same result, but for the noise of a release.
     """
@@ -117,22 +118,25 @@ class Train:
     model: str
     state: State | None
     heard: tuple[Heard, ...]
-    crowd: Crowd
+    others: Crowd
     chance: int
     spending: Spending | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What came of a `Train`: the state to go on from; for each block heard its verdict, None if it is no block;
-    the judges' mean losses; which block ranks here; how many users taught; what others may have of it, where no privacy
-    is promised; and where one was asked for, the release, or the sentence that says why there is none."""
+    """What came of a `Train`: the state to go on from; for each block heard its verdict, None if it is no block.
+
+    The judges' mean losses; which block ranks here; how many users taught, and of what crowd they are; what others may
+    have of it where no privacy is promised; and where a release was asked for, it, or the sentence why there is none.
+    """
 
     state: State
     verdicts: tuple[Verdict | None, ...]
     losses: dict[Ranks, float]
     ranks: Ranks
     users: int
+    crowd: Crowd
     values: bytes
     released: Released | str | None = None
 

@@ -18,7 +18,7 @@ from models.gate import Verdict
 from models.interactions import History, interactions_of
 from models.learning_round import Block, State, run_round
 from models.privacy import Accountant, BudgetSpentError, noise_multiplier_for, private_sums
-from models.shared_model import NO_MOMENTS, InvalidBlockError, SharedModel
+from models.shared_model import NO_MOMENTS, Crowd, InvalidBlockError, SharedModel
 from models.shared_models import shared_model
 from models.shared_taste import SharedTaste
 from models.taste_prior import TastePrior, start_block
@@ -60,7 +60,8 @@ class Learner:
         state = job.state or State(model.start(), NO_MOMENTS, 0)
         blocks, places = opened(model, job.heard)
         users = sum(len(one) > 0 for one in known.histories)
-        outcome = run_round(model, known.histories, state, blocks, job.crowd, np.random.default_rng(job.chance))
+        crowd = Crowd(max(users + job.others.users, 1), job.others.nodes + (users > 0))
+        outcome = run_round(model, known.histories, state, blocks, crowd, np.random.default_rng(job.chance))
         verdicts: list[Verdict | None] = [None] * len(job.heard)
         for place, verdict in zip(places, outcome.verdicts, strict=True):
             verdicts[place] = verdict
@@ -68,7 +69,7 @@ class Learner:
         if job.spending is not None and users >= RELEASE_USERS_MIN:
             released = release(known, self._basis, job.spending)
         values = pack_weights(model.send(outcome.state.values_V))
-        return Trained(outcome.state, tuple(verdicts), outcome.losses, outcome.ranks, users, values, released)
+        return Trained(outcome.state, tuple(verdicts), outcome.losses, outcome.ranks, users, crowd, values, released)
 
 
 def opened(model: SharedModel, heard: Sequence[Heard]) -> tuple[list[Block], list[int]]:

@@ -121,19 +121,19 @@ class LearningService:
         row = self._learned.find(model, self._plan.features)
         ledger = self._learned.ledger(model)
         held = [one for one in self._learned.blocks(model) if not quarantined(ledger.get(one.source), now_ms)]
-        crowd = self._crowd(row.report.users if row else 0, held, now_ms)
+        crowd = self._crowd(held, now_ms)
         fresh = [one for one in held if one.fresh]
         opened = [open_update(one.sealed) for one in fresh]
         heard = tuple(Heard(one.source, own.age, own.values) for one, own in zip(fresh, opened, strict=True))
         job = Train(model, row.state if row else None, heard, crowd, self._rng.getrandbits(63), self._spending(model))
-        self._outbox.train(job, partial(self._learned_more, model, fresh, crowd))
+        self._outbox.train(job, partial(self._learned_more, model, fresh))
 
-    def _crowd(self, own: int, held: Sequence[HeldBlock], now_ms: int) -> Crowd:
-        """How many users are thought to be behind what is heard, this node's with them."""
+    def _crowd(self, held: Sequence[HeldBlock], now_ms: int) -> Crowd:
+        """How many users are thought to be behind what is heard."""
         recent = [one for one in held if now_ms - one.at_ms <= AWAY_PERIODS * self._plan.period_ms]
-        said = [max(own, 1), *(1 << open_update(one.sealed).users_log2 for one in recent)]
-        most = CROWD_SHARE_MAX * median(said)
-        return Crowd(float(said[0] + sum(min(one, most) for one in said[1:])), len(said))
+        said = [1 << open_update(one.sealed).users_log2 for one in recent]
+        most = CROWD_SHARE_MAX * median(said) if said else 0
+        return Crowd(float(sum(min(one, most) for one in said)), len(said))
 
     def _spending(self, model: str) -> Spending | None:
         """Leave for a release, where one is due: the first, and when there are many more users than at the last."""
@@ -146,9 +146,7 @@ class LearningService:
             return None
         return Spending(self._plan.epsilon, tuple(one.noise_multiplier for one in releases))
 
-    def _learned_more(
-        self, model: str, fresh: Sequence[HeldBlock], crowd: Crowd, result: Trained | None, now_ms: int
-    ) -> None:
+    def _learned_more(self, model: str, fresh: Sequence[HeldBlock], result: Trained | None, now_ms: int) -> None:
         """A period is over: write down what came of it, then exchange."""
         course = self._courses[model]
         course.learning = False
@@ -157,7 +155,7 @@ class LearningService:
         for block, verdict in zip(fresh, result.verdicts, strict=True):
             self._learned.mark_seen(model, block.source, block.made_ms)
             self._enter(model, block.source, verdict, now_ms)
-        losses = result.losses
+        losses, crowd = result.losses, result.crowd
         report = Report(result.ranks, losses["network"], losses["start"], result.users, crowd.users, crowd.nodes)
         course.update = self._update(model, result, now_ms)
         self._learned.write(model, self._plan.features, LearnedRow(result.state, now_ms, course.update, report))

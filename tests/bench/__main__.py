@@ -27,6 +27,7 @@ BENCHES = (
     "purchases",
     "discover",
     "learning_together",
+    "learning_network",
     "promotion",
     "private_learning",
 )

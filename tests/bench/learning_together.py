@@ -29,6 +29,7 @@ from models.learning_round import Block, State, run_round
 from models.shared_model import NO_MOMENTS, Crowd, InvalidBlockError, SharedModel
 from models.shared_models import shared_model
 from models.shared_taste import SharedTaste
+from protocol.weights import pack_weights, parse_weights
 from sim.tastes import LIKED
 from tests.bench.discover import World, history_of, load_world
 from tests.bench.row import Row
@@ -65,7 +66,7 @@ class Experiment:
     """One world and one model."""
 
     def __init__(self, world: World, model: str, basis: str) -> None:
-        self._world, self._name, self._basis = world, model, basis
+        self._world, self._name, self.basis, self.items = world, model, basis, world.items
         everything = slice(0, len(world.items))
         self._learners = [history_of(world, user, everything) for user in range(LEARNERS)]
         self._asked = [history_of(world, user, world.home) for user in range(LEARNERS, LEARNERS + ASKED)]
@@ -73,15 +74,15 @@ class Experiment:
 
     def node(self, histories: list[History], seed: int) -> Node:
         """At the common start."""
-        model = shared_model(self._name, self._world.items, histories, self._basis, seed)
+        model = shared_model(self._name, self._world.items, histories, self.basis, seed)
         return Node(model, histories, State(model.start(), NO_MOMENTS, 0))
 
-    def ndcg(self, nodes: Sequence[Node], crowd: Crowd) -> float:
-        """Everybody asked, shared out over these nodes."""
+    def ndcg(self, nodes: Sequence[Node], crowds: Crowd | Sequence[Crowd]) -> float:
+        """Everybody asked, shared out over these nodes. Every node sees the same crowd, or each its own."""
         values_U = np.full(ASKED, np.nan)
         for place, node in enumerate(nodes):
             rows = np.arange(place, ASKED, len(nodes))
-            ranker = node.model.take(node.state.values_V, crowd)
+            ranker = node.model.take(node.state.values_V, crowds if isinstance(crowds, Crowd) else crowds[place])
             scores_UI = ranker.scores([self._asked[row] for row in rows.tolist()])[:, self._world.away]
             liked_UI = self._liked_UI[rows]
             values_U[rows] = ndcg_at(scores_UI, liked_UI, np.ones_like(liked_UI), 10)
@@ -98,12 +99,13 @@ class Experiment:
             node.state = State(values_V, moments, age + 1)
         return self.ndcg([node], crowd)
 
-    def split(self, n_nodes: int, seed: int) -> list[Node]:
+    def parts(self, n_nodes: int, seed: int) -> list[list[History]]:
+        """The people of each node."""
         order = np.random.default_rng(seed).permutation(LEARNERS)
-        return [
-            self.node([self._learners[user] for user in order[number::n_nodes].tolist()], number)
-            for number in range(n_nodes)
-        ]
+        return [[self._learners[user] for user in order[number::n_nodes].tolist()] for number in range(n_nodes)]
+
+    def split(self, n_nodes: int, seed: int) -> list[Node]:
+        return [self.node(part, number) for number, part in enumerate(self.parts(n_nodes, seed))]
 
     def alone(self, n_nodes: int, seed: int) -> float:
         nodes = self.split(n_nodes, seed)
@@ -139,13 +141,15 @@ class Experiment:
     def _exchange(
         self, nodes: list[Node], honest: list[Node], liars: set[int], attack: str, rng: np.random.Generator
     ) -> None:
-        """Every node with FAN_OUT others, both ways. A block that nobody could read is not delivered."""
+        """Every node with FAN_OUT others, both ways. A lie that nobody could read is not delivered."""
         said: list[Values | None] = []
         for number, node in enumerate(nodes):
             values_V = node.state.values_V
+            if number not in liars:
+                said.append(heard(node.model, values_V))
+                continue
             try:
-                if number in liars:
-                    values_V = lie(attack, node.model, values_V, [one.state.values_V for one in honest], rng)
+                values_V = lie(attack, node.model, values_V, [one.state.values_V for one in honest], rng)
                 said.append(heard(node.model, values_V))
             except InvalidBlockError:
                 said.append(None)
@@ -159,14 +163,9 @@ class Experiment:
 
 
 def heard(model: SharedModel, values_V: Values) -> Values:
-    """What arrives of values sent: int8, a scale for each 64 of a section. Raises: InvalidBlockError."""
+    """What arrives of values sent. Raises: InvalidBlockError."""
     model.check(values_V)
-    sections = []
-    for section_S in model.send(values_V):
-        padded_CS = np.pad(section_S, (0, -len(section_S) % 64)).reshape(-1, 64)
-        scale_C1 = np.maximum(np.abs(padded_CS).max(axis=1, keepdims=True) / 127, 1e-12)
-        sections.append((np.rint(padded_CS / scale_C1) * scale_C1).ravel()[: len(section_S)])
-    return model.receive(sections)
+    return model.receive(parse_weights(pack_weights(model.send(values_V)), model.sections))
 
 
 def lie(attack: str, model: SharedModel, values_V: Values, honest: list[Values], rng: np.random.Generator) -> Values:

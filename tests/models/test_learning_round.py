@@ -95,7 +95,7 @@ def test_what_no_honest_node_sends_is_refused(make: Make) -> None:
 def test_a_covariance_that_is_none_is_refused() -> None:
     model = taste(people())
     mean_K, deviation_K, above, noise = model.send(model.start())
-    with pytest.raises(InvalidBlockError, match="eigenvalues"):
+    with pytest.raises(InvalidBlockError, match="eigenvalue"):
         model.receive([mean_K, deviation_K, np.full_like(above, -0.9), noise])
     with pytest.raises(InvalidBlockError, match="deviation"):
         model.receive([mean_K, -deviation_K, above, noise])
