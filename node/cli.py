@@ -115,7 +115,7 @@ def _add_network(commands: Any) -> None:
     imports.add_argument("--user", metavar="NAME", help="what to call the visitor here (default: from the card)")
 
 
-def _add_learning(start: argparse.ArgumentParser) -> None:
+def _add_learning(start: ArgumentParser) -> None:
     start.add_argument(
         "--learn",
         default="taste_prior",

@@ -45,11 +45,14 @@ class Index:
         return np.isin(self.catalog_I, wanted)
 
 
-def load_index(store: Store, fingerprint: str, image_weight: float) -> Index:
-    """Read every item of that fingerprint. Raises: UserError if something stored is damaged."""
+def load_index(store: Store, fingerprint: str, image_weight: float, empty_dim: int = 1) -> Index:
+    """Read every item of that fingerprint; `empty_dim`: the size of halves where there is no item to tell it.
+
+    Raises: UserError if something stored is damaged.
+    """
     stored = store.items(fingerprint=fingerprint)
     packed = store.vectors(fingerprint)
-    dim = len(packed[0]) // 2 if packed else 1
+    dim = len(packed[0]) // 2 if packed else empty_dim
     try:
         image_ID, text_ID = parse_vectors(packed, dim)
     except RemoteError as error:

@@ -24,6 +24,7 @@ from models.shared_taste import SharedTaste
 from models.taste_prior import TastePrior, start_block
 from node.config import Home
 from node.database import Database
+from node.errors import UserError
 from node.events import Heard, Released, Spending, Train, Trained
 from node.index import Index, load_index
 from node.ranking import histories_of
@@ -54,9 +55,12 @@ class Learner:
         self._basis = basis
 
     def run(self, job: Train) -> Trained:
-        """One period. Raises: UserError when the store is damaged."""
+        """One period. Raises: UserError when the store is damaged, or its vectors are not what the basis is for."""
         known = self._read()
-        model = shared_model(job.model, known.items, known.histories, self._basis, job.chance)
+        try:
+            model = shared_model(job.model, known.items, known.histories, self._basis, job.chance)
+        except ValueError as error:
+            raise UserError(str(error)) from error
         state = job.state or State(model.start(), NO_MOMENTS, 0)
         blocks, places = opened(model, job.heard)
         users = sum(len(one) > 0 for one in known.histories)
@@ -137,6 +141,7 @@ class HomeReader:
         """Raises: UserError when something stored is damaged."""
         held = Replicas(self._database).held()
         if self._index is None or held != self._held:
-            weight = image_weight_of(self._home.config.encoder)
-            self._index, self._held = load_index(self._store, self._home.config.fingerprint, weight), held
+            config = self._home.config
+            weight, dim = image_weight_of(config.encoder), max(config.dim, 1)
+            self._index, self._held = load_index(self._store, config.fingerprint, weight, dim), held
         return learning_set(self._index, self._store.ratings())

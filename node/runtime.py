@@ -63,6 +63,7 @@ class Runtime:
         self._transport = transport
         self._ranker = ranker
         self._learner = learner
+        self._not_learning = ""
         self._send: trio.MemorySendChannel[Event]
         self._receive: trio.MemoryReceiveChannel[Event]
         self._send, self._receive = trio.open_memory_channel[Event](EVENTS_MAX)
@@ -172,7 +173,10 @@ class Runtime:
         try:
             return await trio.to_thread.run_sync(self._learner.run, job, abandon_on_cancel=True)  # type: ignore[call-arg]
         except UserError as error:
-            self._say(f"learning {job.model}: {error}")
+            # Once a period would be once a minute.
+            if str(error) != self._not_learning:
+                self._not_learning = str(error)
+                self._say(f"learning {job.model}: {error}")
             return None
 
     def _say(self, sentence: str) -> None:
