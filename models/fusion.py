@@ -64,10 +64,8 @@ class Items:
 
     def at(self, rows: Rows) -> Self:
         """Only these items, centred as before."""
-        means = ("image_mean_D", "text_mean_D")
-        return replace(
-            self, **{one.name: getattr(self, one.name)[rows] for one in fields(self) if one.name not in means}
-        )
+        # Fields of one row an item are named so.
+        return replace(self, **{one.name: getattr(self, one.name)[rows] for one in fields(self) if "_I" in one.name})
 
 
 def centre_items(image_ID: Vectors, text_ID: Vectors, image_weight: float) -> Items:

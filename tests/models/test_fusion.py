@@ -100,3 +100,18 @@ def test_absent_rows_stay_absent_and_a_row_equal_to_the_mean_is_no_nan() -> None
 def test_a_weight_outside_zero_to_one_is_refused(weight: float) -> None:
     with pytest.raises(ValueError, match="image_weight"):
         centre_items(*world(0), weight)
+
+
+def test_some_items_are_centred_as_all_were() -> None:
+    rng = np.random.default_rng(3)
+    halves = rng.normal(size=(2, 9, 6)).astype(np.float32)
+    halves /= np.linalg.norm(halves, axis=2, keepdims=True)
+    halves[0, 4] = 0
+    items = centre_items(halves[0], halves[1], 0.4)
+    rows = np.array([7, 4, 0])
+    some = items.at(rows)
+    assert len(some) == 3 and some.image_weight == 0.4
+    for name in ("image_ID", "text_ID", "has_image_I", "has_text_I"):
+        np.testing.assert_array_equal(getattr(some, name), getattr(items, name)[rows])
+    np.testing.assert_array_equal(some.image_mean_D, items.image_mean_D)
+    assert len(items.at(np.empty(0, np.int64))) == 0

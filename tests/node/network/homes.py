@@ -26,8 +26,8 @@ def identity(seed: int) -> Identity:
     return Identity(seed.to_bytes(32, "big"))
 
 
-def vector_of(item: str) -> bytes:
-    return np.random.default_rng(list(item.encode())).integers(-127, 128, 2 * DIM, np.int8).tobytes()
+def vector_of(item: str, dim: int = DIM) -> bytes:
+    return np.random.default_rng(list(item.encode())).integers(-127, 128, 2 * dim, np.int8).tobytes()
 
 
 def write_of(item: str, price: int = 100, vector: bytes | None = None, platform: str = "") -> Write:
@@ -106,6 +106,6 @@ def write_home(folder: Path, number: int, platform: str, items: Iterable[str], d
     database = Database(home.database)
     store = Store(database)
     catalog = store.own_catalog(home.identity.peer_id, platform, ENCODER.hex())
-    store.write_items(catalog, [write_of(item, platform=platform) for item in items])
+    store.write_items(catalog, [write_of(item, vector=vector_of(item, dim), platform=platform) for item in items])
     database.close()
     return home
