@@ -200,13 +200,16 @@ class LearningService:
         return self._sealed(model, result.state, latest.users, epsilon_milli, latest.values, now_ms)
 
     def _sealed(self, model: str, state: State, users: int, epsilon_milli: int, values: bytes, now_ms: int) -> bytes:
+        # Later than the last one, even when the clock was set back: others pass over what is not newer.
+        before = self._courses[model].update
+        made_ms = max(now_ms, open_update(before).made_ms + 1) if before else now_ms
         update = ModelUpdate(
             self._identity.public,
             model,
             self._plan.features,
             self._encoder,
             state.age,
-            now_ms,
+            made_ms,
             min(round(math.log2(max(users, 1))), USERS_LOG2_MAX),
             epsilon_milli,
             values,

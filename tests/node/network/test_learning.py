@@ -105,6 +105,15 @@ def test_a_node_that_restarts_goes_on_where_it_was() -> None:
     assert after is not None and after.state.age > before.state.age
 
 
+def test_a_clock_that_was_set_back_does_not_silence_a_node() -> None:
+    heap, nodes = network(2, learning_plan())
+    heap.run(4 * SECONDS)
+    heap.seats[nodes[1].peer].clock_ms = -60_000
+    before = Learned(nodes[0].database).made_ms("taste_prior", nodes[1].peer)
+    heap.run(4 * SECONDS)
+    assert Learned(nodes[0].database).made_ms("taste_prior", nodes[1].peer) > before
+
+
 def test_a_node_without_users_passes_on_what_it_heard() -> None:
     heap, nodes = network(2, learning_plan())
     empty = Node(9, "visitor", named=[nodes[0].peer], learning=learning_plan())
