@@ -99,7 +99,7 @@ class LearningService:
         self._courses = {model: Course() for model in plan.models}
 
     def start(self, now_ms: int) -> None:
-        """Go on where the last run stopped; the first period comes at a moment of chance, or all start at once."""
+        """Go on where the last run stopped; the first period comes by chance, not everywhere at once."""
         for model, course in self._courses.items():
             row = self._learned.find(model, self._plan.features)
             course.update = row.sealed if row else b""
