@@ -37,6 +37,14 @@ class Crowd:
 
 
 @dataclass(frozen=True, slots=True)
+class Backed:
+    """A block and who is thought to be behind it."""
+
+    values_V: Values
+    crowd: Crowd
+
+
+@dataclass(frozen=True, slots=True)
 class Exam:
     """A user's ratings in two: from `support` the user is rebuilt, `query` is what must come out."""
 

@@ -8,23 +8,36 @@ from models.fusion import Items
 from models.interactions import History, interactions_of
 from models.projection import Projection
 from models.shared_descent import SharedProjection, SharedTowers
-from models.shared_model import SharedModel
-from models.shared_taste import SharedTaste
-from models.taste_prior import TastePrior
+from models.shared_model import Backed, SharedModel
+from models.shared_taste import OwnTaste, SharedTaste
+from models.taste_prior import TastePrior, start_block
 from models.two_tower import TwoTower
 
 #: The first is what a node learns unless told otherwise.
 SHARED_MODELS = (SharedTaste.called, SharedProjection.called, SharedTowers.called)
 
 
-def shared_model(name: str, items: Items, histories: Sequence[History], basis: str, seed: int) -> SharedModel:
+#: What is learned beside a model, of what others made of it.
+BESIDE = {SharedTaste.called: (OwnTaste.called,)}
+
+
+def shared_model(
+    name: str, items: Items, histories: Sequence[History], basis: str, seed: int, merged: Backed | None = None
+) -> SharedModel:
     """The model of that name over these items (all that the histories name) and these users.
 
-    Raises: ValueError for a name that is not in SHARED_MODELS.
+    `merged` is what a model that is learned beside another refines; None: the common start.
+    Raises: ValueError for a name that is in neither SHARED_MODELS nor BESIDE.
     """
     ratings = interactions_of(histories, len(items))
     if name == SharedTaste.called:
         return SharedTaste(TastePrior(basis=basis).prepare(ratings, items), histories)
+    if name == OwnTaste.called:
+        prepared = TastePrior(basis=basis).prepare(ratings, items)
+        towards = start_block(prepared.z_IK.shape[1])
+        if merged is not None:
+            towards = SharedTaste(prepared, ()).block(merged.values_V, merged.crowd)
+        return OwnTaste(prepared, histories, towards)
     if name == SharedProjection.called:
         return SharedProjection(Projection(basis=basis).prepare(ratings, items), histories, seed)
     if name == SharedTowers.called:

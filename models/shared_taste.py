@@ -4,6 +4,9 @@ Values of a block, in order: the average of mu [K], the average of mu mu' + V, i
 the noise [1]; see models.taste_prior. The averages of all users are the averages of nodes of equal size, so the mean of
 such nodes' blocks is the step that one machine with all users would have made. Blocks are means of second moments, and
 so is every weighted mean of them: a covariance stays one.
+
+People may judge one shop's things by other tastes than another's, and a merged block knows only what is common.
+`OwnTaste` is what a node's own users make of the merged block: it is published beside it and merged by nobody.
 """
 
 from __future__ import annotations
@@ -147,3 +150,31 @@ class SharedTaste(SharedModel):
         outer_KK[self._triangle] = values_V[size:-1]
         outer_KK.T[self._triangle] = values_V[size:-1]
         return values_V[:size], outer_KK, float(values_V[-1])
+
+
+class OwnTaste(SharedTaste):
+    """The merged block, refined by this node's users: the EM of one's own, drawn towards `towards`, not the start.
+
+    Few users leave it as it is, many make it their own, so no rule has to say when it is worth having. Its values are
+    those averages that give exactly this prior, whatever the crowd.
+    """
+
+    called: ClassVar[str] = "taste_prior.own"
+    rule: ClassVar[Rule] = "own"
+
+    def __init__(self, model: TastePrior, histories: Sequence[History], towards: TasteBlock) -> None:
+        super().__init__(model, histories)
+        self._towards = towards
+
+    def improve(self, values_V: Values, moments: Moments, age: int, crowd: Crowd) -> tuple[Values, Moments]:
+        return self.told_by(values_V, crowd), moments
+
+    def told_by(self, values_V: Values, crowd: Crowd) -> Values:
+        block = m_step(e_step(self.block(values_V, crowd), self._told), self._towards)
+        outer_KK = block.covariance_KK + np.outer(block.mean_K, block.mean_K)
+        return self.averages(TasteSums(block.mean_K, outer_KK, block.noise, 1, 1))
+
+    def block(self, values_V: Values, crowd: Crowd) -> TasteBlock:
+        """The prior as it is: nothing is left to draw it to."""
+        mean_K, outer_KK, noise = self._parts(values_V)
+        return TasteBlock(mean_K, outer_KK - np.outer(mean_K, mean_K), noise, crowd.users, crowd.users)

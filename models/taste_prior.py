@@ -114,14 +114,15 @@ def e_step(block: TasteBlock, users: Iterable[Told]) -> TasteSums:
     return TasteSums(mean_K, outer_KK, error, n_users, n_ratings)
 
 
-def m_step(sums: TasteSums) -> TasteBlock:
-    """The block that explains the sums best, with the pull towards the start."""
+def m_step(sums: TasteSums, towards: TasteBlock | None = None) -> TasteBlock:
+    """The block that explains the sums best, with the pull towards another: None is the common start."""
     size, users = len(sums.mean_K), sums.n_users
-    mean_K = sums.mean_K / (users + MEAN_SHRINK)
+    towards = towards or start_block(size)
+    mean_K = (sums.mean_K + MEAN_SHRINK * towards.mean_K) / (users + MEAN_SHRINK)
     cross_KK = np.outer(sums.mean_K, mean_K)
     centred_KK = sums.outer_KK - cross_KK - cross_KK.T + users * np.outer(mean_K, mean_K)
-    covariance_KK = (centred_KK + PRIOR_USERS * START_VARIANCE * np.eye(size)) / (users + PRIOR_USERS)
-    noise = max(sums.error / sums.n_ratings, NOISE_MIN) if sums.n_ratings else START_NOISE
+    covariance_KK = (centred_KK + PRIOR_USERS * towards.covariance_KK) / (users + PRIOR_USERS)
+    noise = max(sums.error / sums.n_ratings, NOISE_MIN) if sums.n_ratings else towards.noise
     return TasteBlock(mean_K, (covariance_KK + covariance_KK.T) / 2, noise, users, sums.n_ratings)
 
 

@@ -85,7 +85,7 @@ def learning_plan(models: str, epsilon: str, period_seconds: float, encoder: str
     """What the options of `node start` say of learning. Raises: UserError."""
     from models.features import features_of
     from models.privacy import EPSILON_MAX
-    from models.shared_models import SHARED_MODELS
+    from models.shared_models import BESIDE, SHARED_MODELS
     from node.learning_service import LearningPlan
 
     chosen = () if models == "none" else tuple(models.split(","))
@@ -104,7 +104,8 @@ def learning_plan(models: str, epsilon: str, period_seconds: float, encoder: str
         raise UserError("only taste_prior can be shared with noise; for the other models say --epsilon none")
     if not PERIOD_SECONDS_MIN <= period_seconds <= PERIOD_SECONDS_MAX:
         raise UserError(f"--period must be {PERIOD_SECONDS_MIN:g} to {PERIOD_SECONDS_MAX:g} seconds")
-    return LearningPlan(chosen, features_of(encoder), round(1000 * period_seconds), most)
+    beside = tuple(other for model in chosen for other in BESIDE.get(model, ()))
+    return LearningPlan((*chosen, *beside), features_of(encoder), round(1000 * period_seconds), most)
 
 
 def run_status(options: Namespace) -> Report:

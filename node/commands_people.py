@@ -46,17 +46,17 @@ def run_similar(options: Namespace) -> Report:
 def run_recommend(options: Namespace) -> Report:
     """A user's list, each place with its reason."""
     home = load_home(home_folder(options.home))
-    user = checked_user(options.user)
+    user, now_ms = checked_user(options.user), time.time_ns() // 1_000_000
     with open_store(home) as store:
         index = home_index(home, store)
         platform = known_platform(index, options.platform)
         sealed = None if options.model else store.find_card(user)
         if sealed is not None and index.stored:
             _, card = open_card(sealed)
-            check_comparable(card, home, time.time_ns() // 1_000_000)
+            check_comparable(card, home, now_ms)
             answer = recommend_visitor(index, card.vector, store.ratings(), user, results_wanted(options.k), platform)
         else:
-            taught = None if options.model else home_taught(home, store)
+            taught = None if options.model else home_taught(home, store, now_ms)
             answer = recommend(index, store.ratings(), user, results_wanted(options.k), options.model, platform, taught)
     report = results_report({"user": user, "model": answer.model, "ratings": answer.ratings}, answer.results)
     if not answer.ratings and answer.model != "card":

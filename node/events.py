@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from models.gate import Verdict
 from models.learning_round import Ranks, State
-from models.shared_model import Crowd
+from models.shared_model import Backed, Crowd
 from node.transport import NetworkEffect, NetworkEvent
 
 
@@ -110,7 +110,7 @@ class Released:
 @dataclass(frozen=True, slots=True)
 class Train:
     """A job: one period of learning. `state` None: from the common start. `others`: who is thought to be behind what is
-    heard. `spending`: make a private release besides.
+    heard. `merged`: what a model learned beside another refines. `spending`: make a private release besides.
 
     The same job over the same ratings gives the same result, but for the noise of a release.
     """
@@ -120,6 +120,7 @@ class Train:
     heard: tuple[Heard, ...]
     others: Crowd
     chance: int
+    merged: Backed | None = None
     spending: Spending | None = None
 
 

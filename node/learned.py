@@ -65,6 +65,10 @@ class Entry:
     cold: float = 0.0
     until_ms: int = 0
 
+    def trusted(self, now_ms: int) -> bool:
+        """Its last block was let in, and nothing is held against it."""
+        return self.accepted > 0 and self.row == 0 and self.until_ms <= now_ms
+
 
 @dataclass(frozen=True, slots=True)
 class Release:

@@ -18,7 +18,7 @@ from models.gate import Verdict
 from models.interactions import History, interactions_of
 from models.learning_round import Block, State, run_round
 from models.privacy import Accountant, BudgetSpentError, noise_multiplier_for, private_sums
-from models.shared_model import NO_MOMENTS, Crowd, InvalidBlockError, SharedModel
+from models.shared_model import NO_MOMENTS, Crowd, SharedModel
 from models.shared_models import shared_model
 from models.shared_taste import SharedTaste
 from models.taste_prior import TastePrior, start_block
@@ -30,8 +30,8 @@ from node.index import Index, load_index
 from node.ranking import histories_of
 from node.replicas import HeldCatalog, Replicas
 from node.store import Rating, Store
-from protocol.limits import RemoteError
-from protocol.weights import Values, pack_weights, parse_weights
+from node.taught import parse_block
+from protocol.weights import pack_weights
 
 # What is promised with an epsilon: the chance that it does not hold.
 DELTA = 1e-5
@@ -58,7 +58,7 @@ class Learner:
         """One period. Raises: UserError when the store is damaged, or its vectors are not what the basis is for."""
         known = self._read()
         try:
-            model = shared_model(job.model, known.items, known.histories, self._basis, job.chance)
+            model = shared_model(job.model, known.items, known.histories, self._basis, job.chance, job.merged)
         except ValueError as error:
             raise UserError(str(error)) from error
         state = job.state or State(model.start(), NO_MOMENTS, 0)
@@ -85,14 +85,6 @@ def opened(model: SharedModel, heard: Sequence[Heard]) -> tuple[list[Block], lis
             blocks.append(Block(one.source, values_V, one.age))
             places.append(place)
     return blocks, places
-
-
-def parse_block(model: SharedModel, packed: bytes) -> Values | None:
-    """What an honest node could have sent, or None."""
-    try:
-        return model.receive(parse_weights(packed, model.sections))
-    except (InvalidBlockError, RemoteError):
-        return None
 
 
 def release(known: LearningSet, basis: str, spending: Spending) -> Released | str:

@@ -18,7 +18,8 @@ from typing import Any
 
 from models.gate import Verdict
 from models.learning_round import State
-from models.shared_model import Crowd
+from models.shared_model import Backed, Crowd
+from models.shared_models import BESIDE
 from node.events import Heard, Released, Spending, Train, Trained
 from node.learned import Entry, HeldBlock, Learned, LearnedRow, Release, Report
 from node.outbox import Outbox
@@ -125,7 +126,8 @@ class LearningService:
         fresh = [one for one in held if one.fresh]
         opened = [open_update(one.sealed) for one in fresh]
         heard = tuple(Heard(one.source, own.age, own.values) for one, own in zip(fresh, opened, strict=True))
-        job = Train(model, row.state if row else None, heard, crowd, self._rng.getrandbits(63), self._spending(model))
+        chance, merged, spending = self._rng.getrandbits(63), self._merged(model), self._spending(model)
+        job = Train(model, row.state if row else None, heard, crowd, chance, merged, spending)
         self._outbox.train(job, partial(self._learned_more, model, fresh))
 
     def _crowd(self, held: Sequence[HeldBlock], now_ms: int) -> Crowd:
@@ -135,10 +137,21 @@ class LearningService:
         most = CROWD_SHARE_MAX * median(said) if said else 0
         return Crowd(float(sum(min(one, most) for one in said)), len(said))
 
+    def _merged(self, model: str) -> Backed | None:
+        """What is known of the model that this one is learned beside."""
+        for merged, beside in BESIDE.items():
+            row = self._learned.find(merged, self._plan.features) if model in beside else None
+            if row is not None:
+                return Backed(row.state.values_V, row.report.crowd)
+        return None
+
     def _spending(self, model: str) -> Spending | None:
-        """Leave for a release, where one is due: the first, and when there are many more users than at the last."""
+        """Leave for a release, where one is due: the first, and when there are many more users than at the last.
+
+        What is learned beside a model is never published under a promise: nobody has been promised less for it.
+        """
         course = self._courses[model]
-        if self._plan.epsilon is None or course.stopped is not None:
+        if self._plan.epsilon is None or course.stopped is not None or model not in BESIDE:
             return None
         releases = self._learned.releases(model)
         row = self._learned.find(model, self._plan.features)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
 from models.content import Content
 from models.diversity import diverse_rows
@@ -21,11 +20,10 @@ from models.popularity import Popularity
 from models.quota import FREE, quota_of, within_quota
 from models.recommender import Recommender, Scores, top_rows
 from models.registry import model_class
-from models.shared_model import Crowd
-from models.shared_models import shared_model
 from node.errors import UserError
 from node.index import Index
 from node.store import Rating
+from node.taught import Taught, taught_model, taught_scores
 from protocol.records import Item
 from protocol.vectors import parse_vectors
 
@@ -54,16 +52,6 @@ class Recommendation:
     model: str
     ratings: int
     results: list[Result]
-
-
-@dataclass(frozen=True, slots=True)
-class Taught:
-    """What nodes learned together, of which the gate found that it helps this node's users."""
-
-    model: str
-    basis: str
-    values_V: npt.NDArray[np.float64]
-    crowd: Crowd
 
 
 def search(index: Index, text_D: Values, k: int, platform: str | None = None) -> list[Result]:
@@ -104,13 +92,14 @@ def recommend(
     everyone = interactions_of(histories, len(index.stored))
     if model is None and taught is not None and len(history):
         chosen = taught.model
-        fitted = shared_model(chosen, index.items, histories, taught.basis, 0).take(taught.values_V, taught.crowd)
+        fitted = taught_model(taught, index, histories)
+        scores_I = taught_scores(taught, fitted, index, history)
     else:
         chosen = model or (Content.name if len(history) else Popularity.name)
         fitted = _fitted(chosen, everyone, index)
+        scores_I = fitted.scores([history])[0]
     allowed_I = index.on_platform(platform)
     allowed_I[history.items] = False
-    scores_I = fitted.scores([history])[0]
     pick = partial(top_rows, scores_I, k) if len(history) else partial(diverse_rows, index.items, scores_I, k)
     rows = _shared_out(index, pick, allowed_I, k, platform)
     reasons = [_reason(index, fitted, everyone, history, int(row)) for row in rows]

@@ -15,14 +15,14 @@ from tqdm import tqdm
 
 from models.features import basis_of, features_of
 from models.fusion import image_weight_of
-from models.shared_models import SHARED_MODELS
 from node.config import Home
 from node.database import Database
 from node.errors import UserError
 from node.index import Index, load_index
 from node.learned import Learned
-from node.ranking import RESULTS_MAX, Taught
+from node.ranking import RESULTS_MAX
 from node.store import Store, StoredItem
+from node.taught import Taught, taught_by
 
 if TYPE_CHECKING:
     from models.clip import Encoder
@@ -67,12 +67,9 @@ def home_index(home: Home, store: Store) -> Index:
     return load_index(store, home.config.fingerprint, image_weight_of(home.config.encoder))
 
 
-def home_taught(home: Home, store: Store) -> Taught | None:
+def home_taught(home: Home, store: Store, now_ms: int) -> Taught | None:
     """What this node ranks by of all that was learned with others; None before that, or where it does not help."""
-    row = Learned(store.database).find(SHARED_MODELS[0], features_of(home.config.encoder))
-    if row is None or row.report.ranks != "network":
-        return None
-    return Taught(SHARED_MODELS[0], basis_of(home.config.encoder), row.state.values_V, row.report.crowd)
+    return taught_by(Learned(store.database), features_of(home.config.encoder), basis_of(home.config.encoder), now_ms)
 
 
 def find_item(store: Store, reference: str) -> list[StoredItem]:

@@ -1,0 +1,95 @@
+"""What was learned with others, as this node's users are ranked by it.
+
+One list holds the items of many shops, so one block decides how they stand to each other: the merged one. But people
+may judge a shop's things by other tastes than another's. Where that shop's own block is at hand, its items are put in
+the order that *it* gives, on the places that the merged block gave them. So a shop has a say on its own items alone,
+and none on how they stand beside others': a lie about them gains it no place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from models.interactions import History
+from models.recommender import Recommender, Scores
+from models.shared_model import Backed, InvalidBlockError, SharedModel
+from models.shared_models import shared_model
+from models.shared_taste import OwnTaste, SharedTaste
+from node.index import Index
+from node.learned import Learned
+from protocol.limits import RemoteError
+from protocol.updates import UNPROTECTED, open_update
+from protocol.weights import Values, parse_weights
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What nodes learned together, of which the gate found that it helps this node's users: a model's name and block.
+
+    `by_source` holds the own blocks of others, packed, by publisher.
+    """
+
+    model: str
+    basis: str
+    block: Backed
+    by_source: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def taught_by(learned: Learned, features: str, basis: str, now_ms: int) -> Taught | None:
+    """What ranks here, of what a home has learned: None before that, or where it does not help.
+
+    Where most of what was heard was told with noise, one's own users, whose ratings never leave, refine it.
+    """
+    row, own = (learned.find(name, features) for name in (SharedTaste.called, OwnTaste.called))
+    if row is None or row.report.ranks != "network":
+        return None
+    noisy = [open_update(one.sealed).epsilon_milli != UNPROTECTED for one in learned.blocks(SharedTaste.called)]
+    if own is not None and 2 * sum(noisy) > len(noisy):
+        return Taught(OwnTaste.called, basis, Backed(own.state.values_V, own.report.crowd))
+    ledger = learned.ledger(OwnTaste.called)
+    by_source = {
+        one.source: open_update(one.sealed).values
+        for one in learned.blocks(OwnTaste.called)
+        if one.source in ledger and ledger[one.source].trusted(now_ms)
+    }
+    return Taught(SharedTaste.called, basis, Backed(row.state.values_V, row.report.crowd), by_source)
+
+
+def parse_block(model: SharedModel, packed: bytes) -> Values | None:
+    """What an honest node could have sent, or None."""
+    try:
+        return model.receive(parse_weights(packed, model.sections))
+    except (InvalidBlockError, RemoteError):
+        return None
+
+
+def taught_model(taught: Taught, index: Index, histories: Sequence[History]) -> Recommender:
+    """Ranks by the merged block; the scale is that of these histories, all local users'."""
+    model = shared_model(taught.model, index.items, histories, taught.basis, 0)
+    ranker: Recommender = model.take(taught.block.values_V, taught.block.crowd)
+    return ranker
+
+
+def taught_scores(taught: Taught, model: Recommender, index: Index, history: History) -> Scores:
+    """What `model` makes of a user, float32 [items], each source's items in its own order."""
+    scores_I: Scores = model.scores([history])[0]
+    if not taught.by_source:
+        return scores_I
+    own = shared_model(OwnTaste.called, index.items, [history], taught.basis, 0)
+    for source, packed in taught.by_source.items():
+        rows = rows_of(index, source)
+        values_V = parse_block(own, packed) if len(rows) else None
+        if values_V is not None:
+            theirs_R = own.take(values_V, taught.block.crowd).scores([history])[0][rows]
+            scores_I[rows[np.argsort(theirs_R, kind="stable")]] = np.sort(scores_I[rows])
+    return scores_I
+
+
+def rows_of(index: Index, publisher: str) -> npt.NDArray[np.int64]:
+    """Where a publisher's items are."""
+    catalogs = [one.catalog for one in index.catalogs.values() if one.publisher == publisher]
+    return np.flatnonzero(np.isin(index.catalog_I, catalogs)).astype(np.int64)
