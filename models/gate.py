@@ -38,7 +38,8 @@ class Verdict:
 
 def draw_exams(histories: Sequence[History], rng: np.random.Generator, support: int | None = None) -> list[Exam]:
     """One exam of each of up to JUDGES_MAX users, drawn by chance: half of the ratings known, or `support` of them."""
-    able = [one for one in histories if len(one) >= QUERIES_MIN + 2]
+    # Who rates everything alike tells no good block from a bad one.
+    able = [one for one in histories if len(one) >= QUERIES_MIN + 2 and np.ptp(one.values) > 0]
     chosen = rng.permutation(len(able))[:JUDGES_MAX]
     exams = []
     for one in (able[place] for place in chosen.tolist()):
@@ -64,7 +65,7 @@ class Gate:
         return float(self._start_warm.mean()) if self.warm else 0.0
 
     def judge(self, values_V: Values, crowd: Crowd) -> Verdict:
-        """Nobody to judge accepts everything: such a node has no users to protect."""
+        """Nobody to judge accepts everything, and passes it on: others judge, and nothing ranks here by it."""
         if not self.warm:
             return Verdict(True, 0.0, 0.0)
         warm = self._gain(self._model.losses(values_V, crowd, self.warm), self._start_warm)

@@ -20,6 +20,8 @@ from models.shared_model import Crowd, Moments, SharedModel
 
 # A block that has been through so many periods weighs as much as one can: ages are what their senders say.
 AGE_MAX = 20
+# And no age is beyond this: it has no meaning, and must fit wherever ages are written.
+AGE_LIMIT = 10_000
 # Which block ranks here: the merged one, or the common start where the judges lose by the merged one.
 Ranks: TypeAlias = Literal["network", "start"]
 
@@ -44,12 +46,15 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The next state; a verdict on each block in their order; mean losses of the judges; and which block ranks best."""
+    """The next state; a verdict on each block in their order; mean losses of the judges; which block ranks best; how
+    many judged. Where nobody can judge, the common start ranks: it is nobody's word.
+    """
 
     state: State
     verdicts: list[Verdict]
     losses: dict[Ranks, float]
     ranks: Ranks
+    judges: int
 
 
 def run_round(
@@ -70,15 +75,17 @@ def run_round(
     others_BV = np.array([one.values_V for one in taken]).reshape(len(taken), len(state.values_V))
     weights_B = np.array([weight_of(one.age) for one in taken])
     merged_V = merge(rule or model.rule, state.values_V, others_BV, weights_B, weight_of(state.age))
-    # The median: nobody's word alone makes a network old, and a late joiner takes over what it finds.
-    age = int(np.ceil(np.median([state.age, *(one.age for one in taken)])))
+    # The lower median, by steps: a few liars make nobody old, and a late joiner takes over what it finds.
+    ages = sorted([state.age, *(min(one.age, state.age + AGE_MAX) for one in taken)])
+    age = min(ages[(len(ages) - 1) // 2], AGE_LIMIT)
     values_V, moments = model.improve(merged_V, state.moments, age, crowd)
     losses: dict[Ranks, float] = {
         "network": gate.loss(values_V, crowd),
         "start": gate.start_loss,
     }
-    ranks: Ranks = "network" if losses["network"] <= losses["start"] else "start"
-    return Outcome(State(values_V, moments, age + 1), verdicts, losses, ranks)
+    judges = len(gate.warm)
+    ranks: Ranks = "network" if judges and losses["network"] <= losses["start"] else "start"
+    return Outcome(State(values_V, moments, age + 1), verdicts, losses, ranks, judges)
 
 
 def weight_of(age: int) -> float:

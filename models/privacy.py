@@ -122,9 +122,10 @@ def clipped_sum(block: TasteBlock, users: Iterable[Told]) -> Floats:
 def private_sums(
     block: TasteBlock, users: Iterable[Told], noise_multiplier: float, rng: np.random.Generator
 ) -> TasteSums:
-    """The E step as it may be published; `m_step` of it is a valid block. Spend it in an `Accountant` first.
+    """The E step as it may be published, its `n_users` included; `m_step` of it is a valid block.
 
-    The seed of `rng` is as secret as the ratings. Raises: ValueError when the noise is too little to protect anybody.
+    Spend it in an `Accountant` first. The seed of `rng` is as secret as the ratings. Raises: ValueError when the noise
+    is too little to protect anybody.
     """
     _check_noise(noise_multiplier)
     total = clipped_sum(block, users)
@@ -211,6 +212,16 @@ def noise_multiplier_for(epsilon: float, delta: float, releases: int) -> float:
         else:
             high = middle
     return high
+
+
+def noise_multiplier_left(epsilon: float, delta: float, spent: Iterable[float]) -> float | None:
+    """The least noise at which one more release stays within epsilon, `spent` being out; None where nothing is left.
+
+    Gaussian releases of 1 / z^2 add up (Dong, Roth and Su 2022).
+    """
+    left = noise_multiplier_for(epsilon, delta, 1) ** -2 - sum(one**-2 for one in spent)
+    # What four digits leave over is nothing.
+    return float(left**-0.5) * (1 + 1e-4) if left > 1e-2 * noise_multiplier_for(epsilon, delta, 1) ** -2 else None
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ from models.recommender import Recommender
 from models.shared_model import Crowd, Exam, InvalidBlockError, Moments, SharedModel, spare_variance
 from models.taste_prior import (
     ITERATIONS,
+    NOISE_MIN,
     START_NOISE,
     START_VARIANCE,
     TasteBlock,
@@ -38,6 +39,8 @@ OWN_SHARE, OWN_SHARE_MAX = 0.3, 0.6
 # 60 and .5, and were still growing after 16 periods; what is large and wrong is for the gate to see.
 EIGENVALUE_MAX, MEAN_SQUARE_MAX, NOISE_MAX = 500.0, 1_000.0, 4.0
 EIGENVALUE_MIN = 1e-6
+# A release has at least this much variance in every direction, or rounding could take it away.
+SPARE_MIN = 1e-3
 # Rounding moves the eigenvalues of a correlation matrix by up to a twentieth; what is below this is no accident.
 ROUNDED_MIN = -0.2
 # What is below is lifted to this: directions that nobody tells apart.
@@ -135,6 +138,16 @@ class SharedTaste(SharedModel):
             raise InvalidBlockError(f"a covariance with eigenvalues {eigenvalues_K[0]:.3g} to {eigenvalues_K[-1]:.3g}")
         if not 0 < noise <= NOISE_MAX or mean_K @ mean_K > MEAN_SQUARE_MAX:
             raise InvalidBlockError("a taste block with a noise or a mean beyond all tastes")
+
+    def within_bounds(self, values_V: Values) -> Values:
+        """The nearest values that anybody takes: of averages with noise, which need not be those of any people."""
+        mean_K, outer_KK, noise = self._parts(values_V)
+        mean_K = mean_K * min(1.0, (MEAN_SQUARE_MAX / 2 / max(float(mean_K @ mean_K), 1e-300)) ** 0.5)
+        eigenvalues_K, vectors_KK = np.linalg.eigh(outer_KK - np.outer(mean_K, mean_K))
+        eigenvalues_K = np.clip(eigenvalues_K, SPARE_MIN, EIGENVALUE_MAX / 2)
+        covariance_KK = (vectors_KK * eigenvalues_K) @ vectors_KK.T
+        noise = float(np.clip(noise, NOISE_MIN, NOISE_MAX / 2))
+        return self.averages(TasteSums(mean_K, covariance_KK + np.outer(mean_K, mean_K), noise, 1, 1))
 
     # -- values ------------------------------------------------------------------------------------------------------
 

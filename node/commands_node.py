@@ -164,7 +164,7 @@ def node_status(home: Home) -> dict[str, Any]:
         return document
     from models.features import features_of
     from node.learned import Learned
-    from node.learning_service import model_document
+    from node.learning_status import model_document
     from node.outbox import Traffic
     from node.status import stored_catalogs
 

@@ -56,7 +56,7 @@ def run_recommend(options: Namespace) -> Report:
             check_comparable(card, home, now_ms)
             answer = recommend_visitor(index, card.vector, store.ratings(), user, results_wanted(options.k), platform)
         else:
-            taught = None if options.model else home_taught(home, store, now_ms)
+            taught = None if options.model else home_taught(home, store)
             answer = recommend(index, store.ratings(), user, results_wanted(options.k), options.model, platform, taught)
     report = results_report({"user": user, "model": answer.model, "ratings": answer.ratings}, answer.results)
     if not answer.ratings and answer.model != "card":

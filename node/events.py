@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from models.gate import Verdict
-from models.learning_round import Ranks, State
+from models.learning_round import Outcome, State
 from models.shared_model import Backed, Crowd
 from node.transport import NetworkEffect, NetworkEvent
 
@@ -100,11 +100,13 @@ class Spending:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """A block with noise, packed; its noise multiplier; and what each user's privacy has lost with it, in all."""
+    """A block with noise, packed; its noise multiplier; what each user's privacy has lost with it, in all; and how many
+    users there are, as the noise has it."""
 
     values: bytes
     noise_multiplier: float
     epsilon: float
+    users: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +128,14 @@ class Train:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What came of a `Train`: the state to go on from; for each block heard its verdict, None if it is no block.
+    """What came of a `Train`: the round's outcome; for each block heard its verdict, None if it is no block.
 
-    The judges' mean losses; which block ranks here; how many users taught, and of what crowd they are; what others may
-    have of it where no privacy is promised; and where a release was asked for, it, or the sentence why there is none.
+    How many users taught, and of what crowd they are; what others may have of it where no privacy is promised; and
+    where a release was asked for, it, or the sentence why there is none.
     """
 
-    state: State
+    outcome: Outcome
     verdicts: tuple[Verdict | None, ...]
-    losses: dict[Ranks, float]
-    ranks: Ranks
     users: int
     crowd: Crowd
     values: bytes

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass
 from typing import Any, cast
 
@@ -11,6 +13,10 @@ import numpy as np
 from models.learning_round import Ranks, State
 from models.shared_model import Crowd
 from node.database import Database
+from node.errors import UserError
+from protocol.identity import peer_id
+from protocol.limits import RemoteError
+from protocol.updates import ModelUpdate, open_update
 
 # Of each model: at 64 KiB, 16 MiB. The one heard longest ago makes room.
 SOURCES_MAX = 256
@@ -26,6 +32,7 @@ class Report:
     users: int
     crowd_users: float
     crowd_nodes: int
+    judges: int
 
     @property
     def crowd(self) -> Crowd:
@@ -44,11 +51,10 @@ class LearnedRow:
 
 @dataclass(frozen=True, slots=True)
 class HeldBlock:
-    """A source's newest update."""
+    """A source's newest update; `fresh` until a period has judged it."""
 
     source: str
-    sealed: bytes
-    made_ms: int
+    update: ModelUpdate
     at_ms: int
     fresh: bool
 
@@ -65,9 +71,10 @@ class Entry:
     cold: float = 0.0
     until_ms: int = 0
 
-    def trusted(self, now_ms: int) -> bool:
-        """Its last block was let in, and nothing is held against it."""
-        return self.accepted > 0 and self.row == 0 and self.until_ms <= now_ms
+    @property
+    def trusted(self) -> bool:
+        """Its last block was let in: a quarantine begins with one that was not, and ends with one that was."""
+        return self.accepted > 0 and self.row == 0 and self.until_ms == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,7 @@ class Learned:
         return [cast(str, model) for (model,) in self._database.rows("SELECT model FROM learned ORDER BY model")]
 
     def find(self, model: str, features: str) -> LearnedRow | None:
-        """What was learned of that model; None where it was over other features."""
+        """What was learned of that model; None where it was over other features, or is damaged: it is learned anew."""
         rows = self._database.rows(
             "SELECT state, moments, age, at_ms, sealed, report FROM learned WHERE model = ? AND features = ?",
             model,
@@ -102,8 +109,13 @@ class Learned:
         if not rows:
             return None
         values, moments, age, at_ms, sealed, report = cast(tuple[bytes, bytes, int, int, bytes, str], rows[0])
-        state = State(np.frombuffer(values, np.float64), np.frombuffer(moments, np.float32), age)
-        return LearnedRow(state, at_ms, sealed, Report(**json.loads(report)))
+        try:
+            state = State(np.frombuffer(values, np.float64), np.frombuffer(moments, np.float32), int(age))
+            if sealed:
+                open_update(sealed)
+            return LearnedRow(state, int(at_ms), sealed, Report(**json.loads(report)))
+        except (ValueError, TypeError, RemoteError):
+            return None
 
     def write(self, model: str, features: str, row: LearnedRow) -> None:
         with self._database.transaction() as connection:
@@ -124,28 +136,39 @@ class Learned:
     # -- blocks of others --------------------------------------------------------------------------------------------
 
     def blocks(self, model: str) -> list[HeldBlock]:
-        """By source."""
+        """By source; a damaged one is passed over, its source will send another."""
         rows = self._database.rows(
-            "SELECT source, sealed, made_ms, at_ms, fresh FROM block WHERE model = ? ORDER BY source", model
+            "SELECT source, sealed, at_ms, fresh FROM block WHERE model = ? ORDER BY source", model
         )
-        return [HeldBlock(*row[:4], bool(row[4])) for row in cast(list[tuple[str, bytes, int, int, int]], rows)]
+        held = []
+        for source, sealed, at_ms, fresh in cast(list[tuple[str, bytes, int, int]], rows):
+            with suppress(RemoteError, TypeError):
+                held.append(HeldBlock(source, open_update(sealed), at_ms, bool(fresh)))
+        return held
 
     def made_ms(self, model: str, source: str) -> int:
         """When the update that is held of a source was made; 0 where there is none."""
         rows = self._database.rows("SELECT made_ms FROM block WHERE model = ? AND source = ?", model, source)
         return cast(int, rows[0][0]) if rows else 0
 
-    def write_block(self, model: str, block: HeldBlock) -> None:
-        """Replace what is held of that source; of all sources, the SOURCES_MAX heard last stay."""
+    def write_block(self, model: str, sealed: bytes, update: ModelUpdate, at_ms: int) -> None:
+        """Replace what is held of that source. SOURCES_MAX stay, first those of whom a block was let in before, then
+        those heard last; who goes is forgotten by the ledger too, so that strangers can't fill the disk.
+        """
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?, ?, ?)",
-                (model, block.source, block.sealed, block.made_ms, block.at_ms, block.fresh),
+                (model, peer_id(update.source), sealed, update.made_ms, at_ms, True),
             )
             connection.execute(
-                "DELETE FROM block WHERE model = ?1 AND source NOT IN"
-                " (SELECT source FROM block WHERE model = ?1 ORDER BY at_ms DESC, source LIMIT ?2)",
+                "DELETE FROM block WHERE model = ?1 AND source NOT IN (SELECT source FROM block LEFT JOIN ledger"
+                " USING (model, source) WHERE model = ?1"
+                " ORDER BY coalesce(accepted, 0) > 0 DESC, block.at_ms DESC, source LIMIT ?2)",
                 (model, SOURCES_MAX),
+            )
+            connection.execute(
+                "DELETE FROM ledger WHERE model = ?1 AND source NOT IN (SELECT source FROM block WHERE model = ?1)",
+                (model,),
             )
 
     def mark_seen(self, model: str, source: str, made_ms: int) -> None:
@@ -176,11 +199,14 @@ class Learned:
     # -- private releases --------------------------------------------------------------------------------------------
 
     def releases(self, model: str) -> list[Release]:
-        """In the order made."""
+        """In the order made. Raises: UserError when the record is damaged: what was spent is not known any more."""
         rows = self._database.rows(
-            "SELECT at_ms, noise_multiplier, epsilon, users, released FROM release WHERE model = ? ORDER BY rowid",
+            "SELECT at_ms, noise_multiplier, epsilon, users, released FROM release"
+            " WHERE model = ? AND noise_multiplier <> 0 ORDER BY rowid",
             model,
         )
+        if not all(tuple(map(type, row)) == (int, float, float, int, bytes) for row in rows):
+            raise UserError("the record of what was published with noise is damaged: restore the home from a copy")
         return [Release(*row) for row in cast(list[tuple[int, float, float, int, bytes]], rows)]
 
     def write_release(self, model: str, release: Release) -> None:
@@ -189,3 +215,11 @@ class Learned:
                 "INSERT INTO release VALUES (?, ?, ?, ?, ?, ?)",
                 (model, *astuple(release)),
             )
+
+    def bare(self) -> bool:
+        """Whether anything learned here was ever published without noise."""
+        return bool(self._database.rows("SELECT 1 FROM release WHERE noise_multiplier = 0 LIMIT 1"))
+
+    def write_bare(self, model: str, at_ms: int) -> None:
+        """From now on nothing can be promised to these users."""
+        self.write_release(model, Release(at_ms, 0.0, math.inf, 0, b""))

@@ -17,7 +17,7 @@ from models.fusion import image_weight_of
 from models.gate import Verdict
 from models.interactions import History, interactions_of
 from models.learning_round import Block, State, run_round
-from models.privacy import Accountant, BudgetSpentError, noise_multiplier_for, private_sums
+from models.privacy import Accountant, BudgetSpentError, noise_multiplier_left, private_sums
 from models.shared_model import NO_MOMENTS, Crowd, SharedModel
 from models.shared_models import shared_model
 from models.shared_taste import SharedTaste
@@ -61,7 +61,9 @@ class Learner:
             model = shared_model(job.model, known.items, known.histories, self._basis, job.chance, job.merged)
         except ValueError as error:
             raise UserError(str(error)) from error
-        state = job.state or State(model.start(), NO_MOMENTS, 0)
+        state = job.state
+        if state is None or len(state.values_V) != len(model.start()) or not np.isfinite(state.values_V).all():
+            state = State(model.start(), NO_MOMENTS, 0)
         blocks, places = opened(model, job.heard)
         users = sum(len(one) > 0 for one in known.histories)
         crowd = Crowd(max(users + job.others.users, 1), job.others.nodes + (users > 0))
@@ -73,7 +75,7 @@ class Learner:
         if job.spending is not None and users >= RELEASE_USERS_MIN:
             released = release(known, self._basis, job.spending)
         values = pack_weights(model.send(outcome.state.values_V))
-        return Trained(outcome.state, tuple(verdicts), outcome.losses, outcome.ranks, users, crowd, values, released)
+        return Trained(outcome, tuple(verdicts), users, crowd, values, released)
 
 
 def opened(model: SharedModel, heard: Sequence[Heard]) -> tuple[list[Block], list[int]]:
@@ -93,7 +95,9 @@ def release(known: LearningSet, basis: str, spending: Spending) -> Released | st
     The common start is public and the scale is the ratings' own, so each user's part is that user's alone; the noise is
     the system's, for whoever knew its seed could take it off again.
     """
-    noise_multiplier = noise_multiplier_for(spending.epsilon_max, DELTA, 1)
+    noise_multiplier = noise_multiplier_left(spending.epsilon_max, DELTA, spending.spent)
+    if noise_multiplier is None:
+        return f"what was published before has spent the budget (epsilon) of {spending.epsilon_max:g}"
     try:
         epsilon = Accountant(spending.epsilon_max, DELTA, list(spending.spent)).spend(noise_multiplier)
     except BudgetSpentError as error:
@@ -102,7 +106,8 @@ def release(known: LearningSet, basis: str, spending: Spending) -> Released | st
     shared = SharedTaste(prepared, known.histories)
     told = [prepared.told(one) for one in known.histories if len(one)]
     sums = private_sums(start_block(prepared.z_IK.shape[1]), told, noise_multiplier, np.random.default_rng())
-    return Released(pack_weights(shared.send(shared.averages(sums))), noise_multiplier, epsilon)
+    values_V = shared.within_bounds(shared.averages(sums))
+    return Released(pack_weights(shared.send(values_V)), noise_multiplier, epsilon, max(round(sums.n_users), 1))
 
 
 def learning_set(index: Index, ratings: Sequence[Rating]) -> LearningSet:

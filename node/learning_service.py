@@ -13,20 +13,21 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from statistics import median
+from statistics import median_low
 from typing import Any
 
 from models.gate import Verdict
-from models.learning_round import State
+from models.learning_round import AGE_MAX
 from models.shared_model import Backed, Crowd
 from models.shared_models import BESIDE
 from node.events import Heard, Released, Spending, Train, Trained
 from node.learned import Entry, HeldBlock, Learned, LearnedRow, Release, Report
+from node.learning_status import model_document
 from node.outbox import Outbox
 from node.peers import Peers
 from protocol.budget import Budget
-from protocol.identity import Identity, parse_peer_id, peer_id
-from protocol.limits import RemoteError
+from protocol.identity import Identity, parse_peer_id
+from protocol.limits import SKEW_MS, RemoteError
 from protocol.messages import AskUpdate, Frame, UpdateAnswer
 from protocol.updates import (
     UNPROTECTED,
@@ -40,14 +41,22 @@ from protocol.updates import (
 FAN_OUT = 3
 # What a peer may ask for: three a period, saved up for three periods.
 ACCOUNT, ACCOUNT_PERIODS = 9, 3
+# Updates judged in a period, drawn by chance: strangers could send any number.
+HEARD_MAX = 16
 # Sources whose updates came so many periods ago are not counted as part of the crowd.
 AWAY_PERIODS = 20
 # Nobody counts more than so many times what the usual source says: a lie about users must not weigh down one's own.
 CROWD_SHARE_MAX = 4.0
 # Refused so often running, a source is not listened to for so many periods.
 QUARANTINE_ROW, QUARANTINE_PERIODS = 3, 20
-# Published again when so many times as many users can be told of, while the budget lasts.
+# Published again when so many times as many users can be told of, if the owner has raised the budget by then.
 RELEASE_GROWTH = 2
+# What a release says of its age, which would tell what was let in here.
+RELEASE_AGE = AGE_MAX
+BARE = (
+    "what was learned here was published without noise before, so no epsilon can be promised: go on with "
+    "--epsilon none, or make a new home"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +110,11 @@ class LearningService:
 
     def start(self, now_ms: int) -> None:
         """Go on where the last run stopped; the first period comes by chance, not everywhere at once."""
+        private = self._plan.epsilon is not None
         for model, course in self._courses.items():
             row = self._learned.find(model, self._plan.features)
-            course.update = row.sealed if row else b""
+            course.stopped = BARE if private and self._learned.bare() else None
+            course.update = row.sealed if row and course.stopped is None else b""
             course.next_ms = now_ms + self._rng.randrange(self._plan.period_ms)
 
     def tick(self, now_ms: int) -> None:
@@ -121,20 +132,22 @@ class LearningService:
     def _learn(self, model: str, now_ms: int) -> None:
         row = self._learned.find(model, self._plan.features)
         ledger = self._learned.ledger(model)
-        held = [one for one in self._learned.blocks(model) if not quarantined(ledger.get(one.source), now_ms)]
-        crowd = self._crowd(held, now_ms)
-        fresh = [one for one in held if one.fresh]
-        opened = [open_update(one.sealed) for one in fresh]
-        heard = tuple(Heard(one.source, own.age, own.values) for one, own in zip(fresh, opened, strict=True))
+        held = [one for one in self._learned.blocks(model) if not self._quarantined(ledger.get(one.source), now_ms)]
+        crowd = self._crowd([one for one in held if trusted(ledger.get(one.source))], row, now_ms)
+        waiting = [one for one in held if one.fresh]
+        fresh = self._rng.sample(waiting, min(HEARD_MAX, len(waiting)))
+        heard = tuple(Heard(one.source, one.update.age, one.update.values) for one in fresh)
         chance, merged, spending = self._rng.getrandbits(63), self._merged(model), self._spending(model)
         job = Train(model, row.state if row else None, heard, crowd, chance, merged, spending)
         self._outbox.train(job, partial(self._learned_more, model, fresh))
 
-    def _crowd(self, held: Sequence[HeldBlock], now_ms: int) -> Crowd:
-        """How many users are thought to be behind what is heard."""
-        recent = [one for one in held if now_ms - one.at_ms <= AWAY_PERIODS * self._plan.period_ms]
-        said = [1 << open_update(one.sealed).users_log2 for one in recent]
-        most = CROWD_SHARE_MAX * median(said) if said else 0
+    def _crowd(self, held: Sequence[HeldBlock], row: LearnedRow | None, now_ms: int) -> Crowd:
+        """How many users are thought to be behind what is heard from these; the lower median of all, with one's own, is
+        the usual."""
+        recent = [one for one in held if abs(now_ms - one.at_ms) <= AWAY_PERIODS * self._plan.period_ms]
+        said = [1 << one.update.users_log2 for one in recent]
+        own = [row.report.users] if row and row.report.users else []
+        most = CROWD_SHARE_MAX * median_low([*said, *own]) if said else 0
         return Crowd(float(sum(min(one, most) for one in said)), len(said))
 
     def _merged(self, model: str) -> Backed | None:
@@ -166,12 +179,13 @@ class LearningService:
         if result is None:
             return
         for block, verdict in zip(fresh, result.verdicts, strict=True):
-            self._learned.mark_seen(model, block.source, block.made_ms)
+            self._learned.mark_seen(model, block.source, block.update.made_ms)
             self._enter(model, block.source, verdict, now_ms)
-        losses, crowd = result.losses, result.crowd
-        report = Report(result.ranks, losses["network"], losses["start"], result.users, crowd.users, crowd.nodes)
+        outcome, crowd = result.outcome, result.crowd
+        losses = outcome.losses["network"], outcome.losses["start"]
+        report = Report(outcome.ranks, *losses, result.users, crowd.users, crowd.nodes, outcome.judges)
         course.update = self._update(model, result, now_ms)
-        self._learned.write(model, self._plan.features, LearnedRow(result.state, now_ms, course.update, report))
+        self._learned.write(model, self._plan.features, LearnedRow(outcome.state, now_ms, course.update, report))
         self._exchange(model, now_ms)
 
     def _enter(self, model: str, source: str, verdict: Verdict | None, now_ms: int) -> None:
@@ -180,12 +194,16 @@ class LearningService:
         if verdict is None:
             entry.invalid += 1
             self._outbox.traffic.refused["bad_update"] += 1
-            self._peers.fault(source, "bad_update", now_ms)
+            if self._peers.fault(source, "bad_update", now_ms):
+                self._outbox.say(f"{source} is not talked to for a while: its updates are no blocks")
         else:
             entry.warm, entry.cold = verdict.warm, verdict.cold
             entry.accepted += verdict.accepted
             entry.refused += not verdict.accepted
-        entry.row = 0 if verdict is not None and verdict.accepted else entry.row + 1
+        if verdict is not None and verdict.accepted:
+            entry.row = entry.until_ms = 0
+        else:
+            entry.row += 1
         if entry.row >= QUARANTINE_ROW:
             entry.row, entry.until_ms = 0, now_ms + QUARANTINE_PERIODS * self._plan.period_ms
             self._outbox.say(
@@ -196,32 +214,35 @@ class LearningService:
     def _update(self, model: str, result: Trained, now_ms: int) -> bytes:
         """What others may have of this node now, signed; empty where that is nothing."""
         if self._plan.epsilon is None:
-            return self._sealed(model, result.state, result.users, UNPROTECTED, result.values, now_ms)
+            if result.users and not self._learned.bare():
+                self._learned.write_bare(model, now_ms)
+            return self._sealed(model, result.outcome.state.age, result.users, UNPROTECTED, result.values, now_ms)
         if isinstance(result.released, str):
             self._courses[model].stopped = result.released
             self._outbox.say(f"{model}: {result.released}")
         if isinstance(result.released, Released):
             # Spent and stored in this step, and sent after it.
             made = result.released
-            release = Release(now_ms, made.noise_multiplier, made.epsilon, result.users, made.values)
+            release = Release(now_ms, made.noise_multiplier, made.epsilon, made.users, made.values)
             self._learned.write_release(model, release)
         releases = self._learned.releases(model)
-        if not releases:
+        if not releases or self._learned.bare():
             return b""
         latest = releases[-1]
         epsilon_milli = min(math.ceil(1000 * latest.epsilon), UNPROTECTED - 1)
-        return self._sealed(model, result.state, latest.users, epsilon_milli, latest.values, now_ms)
+        return self._sealed(model, RELEASE_AGE, latest.users, epsilon_milli, latest.values, now_ms)
 
-    def _sealed(self, model: str, state: State, users: int, epsilon_milli: int, values: bytes, now_ms: int) -> bytes:
-        # Later than the last one, even when the clock was set back: others pass over what is not newer.
-        before = self._courses[model].update
-        made_ms = max(now_ms, open_update(before).made_ms + 1) if before else now_ms
+    def _sealed(self, model: str, age: int, users: int, epsilon_milli: int, values: bytes, now_ms: int) -> bytes:
+        # Later than the last one, even when the clock was set back: others pass over what is not newer. But what was
+        # made in a future that nobody believes in, nobody holds.
+        before = open_update(self._courses[model].update).made_ms if self._courses[model].update else -1
+        made_ms = max(now_ms, before + 1) if before <= now_ms + SKEW_MS else now_ms
         update = ModelUpdate(
             self._identity.public,
             model,
             self._plan.features,
             self._encoder,
-            state.age,
+            age,
             made_ms,
             min(round(math.log2(max(users, 1))), USERS_LOG2_MAX),
             epsilon_milli,
@@ -232,19 +253,26 @@ class LearningService:
     # -- exchange ----------------------------------------------------------------------------------------------------
 
     def _exchange(self, model: str, now_ms: int) -> None:
-        """Ask a few peers, drawn anew; this node's own update goes along."""
+        """Ask a few peers, drawn anew; this node's own update goes along.
+
+        Under a promise of privacy who is not heard is asked all the same: it would see what was thought of its blocks.
+        """
         ledger = self._learned.ledger(model)
-        able = sorted(peer for peer in self._peers.connected if not quarantined(ledger.get(peer), now_ms))
+        able = sorted(self._peers.connected)
+        if self._plan.epsilon is None:
+            able = [peer for peer in able if not self._quarantined(ledger.get(peer), now_ms)]
         for peer in self._rng.sample(able, min(FAN_OUT, len(able))):
             seen_ms = self._learned.made_ms(model, peer)
             question = AskUpdate(model, self._plan.features, seen_ms, self._courses[model].update)
             self._outbox.ask(peer, question, partial(self._hear_answer, model, peer))
 
     def hear(self, ask: AskUpdate, peer: str, token: int, now_ms: int) -> None:
-        """A peer asks, and tells. Raises: RemoteError with the reason of the refusal."""
-        self._budget.admit(peer, now_ms)
+        """A peer asks, and tells. Raises: RemoteError with the reason of the refusal.
+
+        Who asks too often gets nothing, and no blame: its owner may have chosen a shorter period.
+        """
         course = self._courses.get(ask.model)
-        if course is None or ask.features != self._plan.features:
+        if course is None or ask.features != self._plan.features or not self._budget.admits(peer, now_ms):
             self._outbox.answer(token, UpdateAnswer(b""))
             return
         if ask.update:
@@ -267,10 +295,14 @@ class LearningService:
         check_update_time(update, now_ms)
         if update.made_ms <= self._learned.made_ms(model, peer):
             return
-        if quarantined(self._learned.ledger(model).get(peer), now_ms):
+        if self._quarantined(self._learned.ledger(model).get(peer), now_ms):
             return
         self._courses[model].exchanges += 1
-        self._learned.write_block(model, HeldBlock(peer_id(update.source), sealed, update.made_ms, now_ms, True))
+        self._learned.write_block(model, sealed, update, now_ms)
+
+    def _quarantined(self, entry: Entry | None, now_ms: int) -> bool:
+        """Not beyond one quarantine from now: the clock may have been set back since."""
+        return entry is not None and 0 < entry.until_ms - now_ms <= QUARANTINE_PERIODS * self._plan.period_ms
 
     # -- status ------------------------------------------------------------------------------------------------------
 
@@ -283,40 +315,5 @@ class LearningService:
         ]
 
 
-def quarantined(entry: Entry | None, now_ms: int) -> bool:
-    return entry is not None and entry.until_ms > now_ms
-
-
-def model_document(learned: Learned, model: str, features: str, now_ms: int) -> dict[str, Any]:
-    """A model's state: its age, who taught it, whether the network helps, and what was promised about privacy."""
-    row, ledger, releases = learned.find(model, features), learned.ledger(model), learned.releases(model)
-    update = open_update(row.sealed) if row and row.sealed else None
-    helps = None
-    if row and row.report.crowd_nodes > 1:
-        helps = row.report.ranks == "network"
-    return {
-        "model": model,
-        "features": features,
-        "age": row.state.age if row else 0,
-        "learned_seconds_ago": max(0, now_ms - row.at_ms) // 1000 if row else None,
-        "users": row.report.users if row else 0,
-        "nodes": row.report.crowd_nodes if row else 1,
-        "ranks": row.report.ranks if row else "start",
-        "network_helps": helps,
-        "loss": {"network": row.report.network_loss, "start": row.report.start_loss} if row else None,
-        "update_bytes": len(row.sealed) if row else 0,
-        "epsilon": None if update is None or update.epsilon_milli == UNPROTECTED else update.epsilon_milli / 1000,
-        "published": update is not None,
-        "releases": len(releases),
-        "ledger": {
-            source: {
-                "accepted": entry.accepted,
-                "refused": entry.refused,
-                "invalid": entry.invalid,
-                "warm": round(entry.warm, 4),
-                "cold": round(entry.cold, 4),
-                "quarantined_seconds": max(0, entry.until_ms - now_ms) // 1000,
-            }
-            for source, entry in ledger.items()
-        },
-    }
+def trusted(entry: Entry | None) -> bool:
+    return entry is not None and entry.trusted

@@ -172,8 +172,8 @@ class Runtime:
     async def _train(self, job: Train) -> Trained | None:
         try:
             return await trio.to_thread.run_sync(self._learner.run, job, abandon_on_cancel=True)  # type: ignore[call-arg]
-        except UserError as error:
-            # Once a period would be once a minute.
+        except (UserError, ValueError, ArithmeticError) as error:
+            # Numbers that learning cannot bear are no reason to stop serving. Once a period would be once a minute.
             if str(error) != self._not_learning:
                 self._not_learning = str(error)
                 self._say(f"learning {job.model}: {error}")

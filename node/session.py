@@ -67,9 +67,9 @@ def home_index(home: Home, store: Store) -> Index:
     return load_index(store, home.config.fingerprint, image_weight_of(home.config.encoder))
 
 
-def home_taught(home: Home, store: Store, now_ms: int) -> Taught | None:
+def home_taught(home: Home, store: Store) -> Taught | None:
     """What this node ranks by of all that was learned with others; None before that, or where it does not help."""
-    return taught_by(Learned(store.database), features_of(home.config.encoder), basis_of(home.config.encoder), now_ms)
+    return taught_by(Learned(store.database), features_of(home.config.encoder), basis_of(home.config.encoder))
 
 
 def find_item(store: Store, reference: str) -> list[StoredItem]:

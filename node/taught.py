@@ -17,12 +17,12 @@ import numpy.typing as npt
 from models.interactions import History
 from models.recommender import Recommender, Scores
 from models.shared_model import Backed, InvalidBlockError, SharedModel
-from models.shared_models import shared_model
+from models.shared_models import SHARED_MODELS, shared_model
 from models.shared_taste import OwnTaste, SharedTaste
 from node.index import Index
 from node.learned import Learned
 from protocol.limits import RemoteError
-from protocol.updates import UNPROTECTED, open_update
+from protocol.updates import UNPROTECTED
 from protocol.weights import Values, parse_weights
 
 
@@ -39,24 +39,30 @@ class Taught:
     by_source: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def taught_by(learned: Learned, features: str, basis: str, now_ms: int) -> Taught | None:
-    """What ranks here, of what a home has learned: None before that, or where it does not help.
+def taught_by(learned: Learned, features: str, basis: str) -> Taught | None:
+    """What ranks here, of what a home has learned: the first model that helps. None before that, or where none does.
 
     Where most of what was heard was told with noise, one's own users, whose ratings never leave, refine it.
     """
-    row, own = (learned.find(name, features) for name in (SharedTaste.called, OwnTaste.called))
-    if row is None or row.report.ranks != "network":
-        return None
-    noisy = [open_update(one.sealed).epsilon_milli != UNPROTECTED for one in learned.blocks(SharedTaste.called)]
-    if own is not None and 2 * sum(noisy) > len(noisy):
-        return Taught(OwnTaste.called, basis, Backed(own.state.values_V, own.report.crowd))
+    for name in SHARED_MODELS:
+        row = learned.find(name, features)
+        if row is None or row.report.ranks != "network":
+            continue
+        own = learned.find(OwnTaste.called, features) if name == SharedTaste.called else None
+        if own is None:
+            return Taught(name, basis, Backed(row.state.values_V, row.report.crowd))
+        noisy = [one.update.epsilon_milli != UNPROTECTED for one in learned.blocks(name)]
+        if 2 * sum(noisy) > len(noisy):
+            return Taught(OwnTaste.called, basis, Backed(own.state.values_V, own.report.crowd))
+        return Taught(name, basis, Backed(row.state.values_V, row.report.crowd), own_blocks(learned))
+    return None
+
+
+def own_blocks(learned: Learned) -> dict[str, bytes]:
+    """The own blocks of others that the gate let in, packed, by source."""
     ledger = learned.ledger(OwnTaste.called)
-    by_source = {
-        one.source: open_update(one.sealed).values
-        for one in learned.blocks(OwnTaste.called)
-        if one.source in ledger and ledger[one.source].trusted(now_ms)
-    }
-    return Taught(SharedTaste.called, basis, Backed(row.state.values_V, row.report.crowd), by_source)
+    trusted = {source for source, entry in ledger.items() if entry.trusted}
+    return {one.source: one.update.values for one in learned.blocks(OwnTaste.called) if one.source in trusted}
 
 
 def parse_block(model: SharedModel, packed: bytes) -> Values | None:

@@ -22,11 +22,21 @@ class Budget:
         # In milliseconds times questions a span: one question is then a span, and nothing is ever rounded.
         self._full_at: dict[str, int] = {}
 
+    def admits(self, peer: str, now_ms: int) -> bool:
+        """Spend one of the peer's questions, if one is left."""
+        try:
+            self.admit(peer, now_ms)
+        except RemoteError:
+            return False
+        return True
+
     def admit(self, peer: str, now_ms: int) -> None:
         """Spend one of the peer's questions. Raises: RemoteError("over_budget") when none is left."""
         now = now_ms * self._questions
-        full_at = max(self._full_at.get(peer, now), now) + self._span_ms
-        if full_at - now > self._span_ms * self._questions:
+        # A clock that was set back must not make anybody wait for the old time to come again.
+        emptied_at = now + self._span_ms * self._questions
+        full_at = min(max(self._full_at.get(peer, now), now), emptied_at) + self._span_ms
+        if full_at > emptied_at:
             raise RemoteError("over_budget", f"over {self._questions} in {self._span_ms / 1000:g} s")
         if peer not in self._full_at and len(self._full_at) >= PEERS_MAX:
             self._full_at = {one: at for one, at in self._full_at.items() if at > now}

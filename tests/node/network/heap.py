@@ -83,7 +83,9 @@ class Heap:
         self._later(peer, Tick(), 0)
 
     def remove(self, peer: str) -> None:
-        """A node stops, or is killed: nobody hears from it again."""
+        """A node stops, or is killed: nobody hears from it again, and what was on its way to it is lost."""
+        self._heap = [one for one in self._heap if one[2] != peer]
+        heapq.heapify(self._heap)
         for other in self.seats.pop(peer).peers:
             self._part(other, peer)
 
