@@ -179,4 +179,32 @@ def test_a_node_without_users_passes_on_what_it_hears() -> None:
     honest = taste(people()).alone()[0]
     outcome = run_round(model, [], start(model), [Block("a", honest, 1)], Crowd(24, 2), np.random.default_rng(0))
     assert outcome.verdicts[0].accepted
-    assert outcome.state.age == 2 and not np.array_equal(outcome.state.values_V, model.start())
+    assert outcome.ranks == "start" and outcome.judges == 0
+    assert outcome.state.age == 1 and not np.array_equal(outcome.state.values_V, model.start())
+
+
+def test_the_start_is_let_in_as_nobodys_harm() -> None:
+    model = taste(people())
+    assert Gate(model, people(), np.random.default_rng(0)).judge(model.start(), Crowd(24, 2)).accepted
+
+
+def test_who_rates_everything_alike_is_no_judge() -> None:
+    rows = np.arange(20, dtype=np.int64)
+    alike = [History(rows, np.full(20, 7, np.float32)) for _ in range(5)]
+    assert draw_exams(alike, np.random.default_rng(0)) == []
+
+
+@pytest.mark.parametrize(("own", "heard", "next_age"), [(10, [2**31 - 1], 11), (10, [10, 10, 2**31 - 1], 11)])
+def test_a_liar_about_age_makes_nobody_old(own: int, heard: list[int], next_age: int) -> None:
+    model = taste(people())
+    blocks = [Block(str(place), model.start(), age) for place, age in enumerate(heard)]
+    state = State(model.start(), NO_MOMENTS, own)
+    outcome = run_round(model, people(), state, blocks, Crowd(24, 2), np.random.default_rng(0))
+    assert outcome.state.age == next_age
+
+
+def test_a_late_joiner_takes_over_the_age_that_it_finds() -> None:
+    model = taste(people())
+    blocks = [Block(str(place), model.start(), 12) for place in range(3)]
+    outcome = run_round(model, people(), start(model), blocks, Crowd(24, 2), np.random.default_rng(0))
+    assert outcome.state.age == 13
