@@ -15,14 +15,17 @@ import random
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from models.features import FEATURE_RULE
 from models.shared_model import Crowd
-from node.learned import Learned, LearnedRow
+from models.shared_models import BESIDE
+from node.learned import Learned
 from node.learner import Learner, LearningSet
 from node.learning_service import LearningPlan
+from node.taught import taught_by
 from tests.bench.learning_together import PERIODS, Experiment, experiment, share
 from tests.bench.row import Row
 from tests.node.network.heap import Heap
@@ -39,7 +42,8 @@ class Network:
 
     def __init__(self, one: Experiment, model: str, n_nodes: int, seed: int, epsilon: float | None = None) -> None:
         self._one, self._model = one, model
-        self._plan = LearningPlan((model,), f"{FEATURE_RULE}/{one.basis}", PERIOD_MS, epsilon)
+        models = (model, *BESIDE.get(model, ()))
+        self._plan = LearningPlan(models, f"{FEATURE_RULE}/{one.basis}", PERIOD_MS, epsilon)
         self.heap, self.nodes = Heap(), []
         self.heap.keep = False
         self.sent: dict[str, int] = {}
@@ -64,19 +68,16 @@ class Network:
     def run(self, periods: float) -> None:
         self.heap.run(periods * PERIOD_MS / 1000)
 
-    def rows(self) -> list[LearnedRow | None]:
-        return [Learned(node.database).find(self._model, self._plan.features) for node in self.nodes]
-
     def ndcg(self, numbers: Sequence[int]) -> float:
-        """Everybody asked, shared out over these nodes, each ranking as its own gate says."""
-        found = self.rows()
+        """Everybody asked, shared out over these nodes, each ranking by what it would rank by."""
         nodes, crowds = [], []
         for number in numbers:
-            node, row = self._one.node(self.parts[number], number), found[number]
-            if row is not None and row.report.ranks == "network":
-                node.state = row.state
+            taught = taught_by(Learned(self.nodes[number].database), self._plan.features, self._one.basis)
+            node = self._one.node(self.parts[number], number, taught.model if taught else None)
+            if taught is not None:
+                node.state = replace(node.state, values_V=taught.block.values_V)
             nodes.append(node)
-            crowds.append(row.report.crowd if row else Crowd())
+            crowds.append(taught.block.crowd if taught else Crowd())
         return self._one.ndcg(nodes, crowds)
 
     def refused(self) -> tuple[int, int]:

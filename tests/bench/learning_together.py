@@ -72,9 +72,9 @@ class Experiment:
         self._asked = [history_of(world, user, world.home) for user in range(LEARNERS, LEARNERS + ASKED)]
         self._liked_UI = world.ratings.complete_UI[LEARNERS:, world.away] >= LIKED
 
-    def node(self, histories: list[History], seed: int) -> Node:
+    def node(self, histories: list[History], seed: int, model_name: str | None = None) -> Node:
         """At the common start."""
-        model = shared_model(self._name, self._world.items, histories, self.basis, seed)
+        model = shared_model(model_name or self._name, self._world.items, histories, self.basis, seed)
         return Node(model, histories, State(model.start(), NO_MOMENTS, 0))
 
     def ndcg(self, nodes: Sequence[Node], crowds: Crowd | Sequence[Crowd]) -> float:
