@@ -158,6 +158,19 @@ def phi_of(items: Items, basis: str = BASIS) -> Vectors:
     return np.concatenate([phi_IK, _price_columns(items)], axis=1)
 
 
+def taste_halves(taste_K: npt.NDArray[np.float64], items: Items, basis: str) -> tuple[Vectors, Vectors]:
+    """A taste over phi as halves, so that models.fusion's similarity ranks items by it: float32 [dim] each.
+
+    What it says of prices has no place in a vector, and is left out.
+    """
+    dim = items.image_ID.shape[1]
+    taste_D = open_basis(basis, dim).vectors_DK @ taste_K[:-PRICE_COLUMNS].astype(np.float32)
+    weights = np.array([items.image_weight, 1 - items.image_weight])
+    # A half that counts for nothing in a similarity has nothing to say here either.
+    image_D, text_D = taste_D.reshape(2, dim) * (weights**0.5 / np.maximum(weights, 1e-12))[:, None]
+    return image_D.astype(np.float32), text_D.astype(np.float32)
+
+
 def _price_columns(items: Items) -> Vectors:
     """float32 [items, 2]; zeros where the price is not known."""
     columns_I2 = np.zeros((len(items), PRICE_COLUMNS), np.float32)

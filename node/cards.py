@@ -1,8 +1,10 @@
 """Taste cards: what a user takes along to another shop, and how a shop reads what a visitor brought.
 
-The card holds the user's taste as one coarse vector over the encoder's space: the sum of the centred items that the
-user rated, each weighted as the content-based model weights it. No name, no item and no rating is on it; what the
-vector itself tells of a taste is what its owner consents to share.
+The card holds the user's taste as one coarse vector over the encoder's space: what the taste prior makes of the user's
+ratings, by the block that nodes learned together, or by the common start where nothing was learned yet. It carries
+further than the sum of what was liked: from 20 ratings NDCG@10 .69 beside .44, from 200 .83 beside .68 (demo worlds 100
+and 101). No name, no item and no rating is on it; what the vector itself tells of a taste is what its owner consents to
+share. What the taste says of prices is not on it.
 """
 
 from __future__ import annotations
@@ -13,13 +15,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.content import Content
-from models.interactions import interactions_of
+from models.features import basis_of, taste_halves
+from models.interactions import History, interactions_of
+from models.taste_prior import TastePrior
 from node.config import Home
 from node.errors import UserError
 from node.index import Index
 from node.ranking import histories_of
 from node.store import Rating
+from node.taught import Taught, taught_model
 from protocol.card import NONCE_BYTES, Card, seal_card
 from protocol.vectors import pack_vectors
 
@@ -33,20 +37,20 @@ CONSENT = (
 RATINGS_MIN = 5
 
 
-def make_card(home: Home, index: Index, ratings: Sequence[Rating], user: str, now_ms: int, days: int) -> bytes:
-    """A user's sealed card. Raises: UserError where there is too little to tell."""
+def make_card(
+    home: Home, index: Index, ratings: Sequence[Rating], user: str, taught: Taught | None, now_ms: int, days: int
+) -> bytes:
+    """A user's sealed card, by what was learned with others. Raises: UserError where there is too little to tell."""
     users = sorted({rating.user for rating in ratings} | {user})
     histories = histories_of(index, ratings, users)
     history = histories[users.index(user)]
     if len(history) < RATINGS_MIN:
         raise UserError(f"{user} has {len(history)} ratings of known items here; a card needs at least {RATINGS_MIN}")
-    model = Content().fit(interactions_of(histories, len(index.stored)), index.items)
-    weights_R = model.weights(history)
-    image_D = weights_R @ index.items.image_ID[history.items]
-    text_D = weights_R @ index.items.text_ID[history.items]
-    if not (image_D.any() or text_D.any()):
+    if not np.ptp(history.values):
         raise UserError(f"{user} rated everything alike, which tells no taste; a card needs likes and dislikes")
-    (vector,) = pack_vectors(image_D[None].astype(np.float32), text_D[None].astype(np.float32))
+    model = taste_model(index, histories, taught, basis_of(home.config.encoder))
+    image_D, text_D = taste_halves(model.taste(history), index.items, model.basis)
+    (vector,) = pack_vectors(image_D[None], text_D[None])
     card = Card(
         encoder=bytes.fromhex(home.config.fingerprint),
         vector=vector,
@@ -57,6 +61,15 @@ def make_card(home: Home, index: Index, ratings: Sequence[Rating], user: str, no
         noise=0.0,
     )
     return seal_card(home.identity, card)
+
+
+def taste_model(index: Index, histories: Sequence[History], taught: Taught | None, basis: str) -> TastePrior:
+    """The taste prior as it was learned, or at the start where it is another model that helps here, or none."""
+    if taught is not None:
+        learned = taught_model(taught, index, histories)
+        if isinstance(learned, TastePrior):
+            return learned
+    return TastePrior(basis=basis).prepare(interactions_of(histories, len(index.items)), index.items)
 
 
 def card_user(sealed: bytes) -> str:

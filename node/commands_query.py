@@ -13,7 +13,7 @@ from node.config import home_folder, load_home
 from node.control import need_node
 from node.errors import UserError
 from node.report import Report, item_line
-from node.session import home_index, open_store, the_item
+from node.session import home_index, home_taught, open_store, the_item
 from protocol.card import CARD_BYTES_MAX, open_card
 from protocol.identity import parse_peer_id, peer_id
 from protocol.limits import RemoteError
@@ -133,7 +133,7 @@ def run_card_export(options: Namespace) -> Report:
         raise UserError(f"--days must be 1 to {CARD_DAYS_MAX}")
     with open_store(home) as store:
         index = home_index(home, store)
-        sealed = make_card(home, index, store.ratings(), options.user, now_ms(), options.days)
+        sealed = make_card(home, index, store.ratings(), options.user, home_taught(home, store), now_ms(), options.days)
     write_file(Path(options.out), sealed)
     _, card = open_card(sealed)
     document = {**card_document(sealed), "out": options.out}

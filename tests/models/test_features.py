@@ -8,8 +8,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from models.features import PRICE_LENGTH, basis_of, open_basis, phi_of, priced, standard_log_price
-from models.fusion import centre_items, similarity
+from models.features import (
+    PRICE_COLUMNS,
+    PRICE_LENGTH,
+    basis_of,
+    open_basis,
+    phi_of,
+    priced,
+    standard_log_price,
+    taste_halves,
+)
+from models.fusion import centre_items, similarity, vector_similarity
 from tests.models.conformance import N_ITEMS, world
 from tests.models.test_fusion import world as halves
 
@@ -112,3 +121,14 @@ def test_refusals() -> None:
     broken.text_ID[3, 2] = np.inf
     with pytest.raises(ValueError, match="finite"):
         phi_of(broken)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_a_taste_as_halves_ranks_items_as_it_does_over_phi_but_for_prices(weight: float) -> None:
+    image_ID, text_ID = np.random.default_rng(4).normal(size=(2, 40, 16)).astype(np.float32)
+    items = centre_items(image_ID, text_ID, weight)
+    taste_K = np.random.default_rng(5).normal(size=12 + PRICE_COLUMNS)
+    image_D, text_D = taste_halves(taste_K, items, "random-12")
+    found_I = vector_similarity(items, image_D[None], text_D[None])[0]
+    wanted_I = phi_of(items, "random-12")[:, :-PRICE_COLUMNS] @ taste_K[:-PRICE_COLUMNS]
+    assert_allclose(open_basis("random-12", 16).scale * found_I, wanted_I, atol=1e-5)
