@@ -102,7 +102,9 @@ def write_home(folder: Path, number: int, platform: str, items: Iterable[str], d
     """The same as a folder, for a node in a process of its own."""
     folder.mkdir(parents=True)
     (folder / "key").write_bytes(identity(number).seed)
-    home = create_home(folder, Config(platform, "tiny", ENCODER.hex(), dim))
+    # The tiny encoder's basis is over vectors of its own size; any other has one for every size.
+    encoder = "tiny" if dim == 512 else "ViT-B-32/openai"
+    home = create_home(folder, Config(platform, encoder, ENCODER.hex(), dim))
     database = Database(home.database)
     store = Store(database)
     catalog = store.own_catalog(home.identity.peer_id, platform, ENCODER.hex())

@@ -47,7 +47,7 @@ def homes(tmp_path: Path) -> tuple[Home, Home]:
 
 def learned(process: NodeProcess, source: Home) -> tuple[int, int]:
     """The model's age, and how many updates of that source were judged good."""
-    (model,) = process.status()["models"]
+    model = process.status()["models"][0]
     return model["age"], model["ledger"].get(source.identity.peer_id, {"accepted": 0})["accepted"]
 
 
@@ -81,7 +81,7 @@ def stopped_model(home: Home) -> tuple[int, int]:
 
     document = node_status(home)
     assert document["running"] is False
-    (model,) = document["models"]
+    model = document["models"][0]
     return model["age"], sum(entry["accepted"] for entry in model["ledger"].values())
 
 
