@@ -1,7 +1,7 @@
 """Real engines that learn together over virtual time, against one machine with everybody's ratings.
 
     python -m tests.bench.learning_network [--nodes N] [--model NAME] [--epsilon E] [--away SHARE] [--kill SHARE]
-                                           [--seed S] [--folder DIR]
+                                           [--seed S] [--data demo|movielens] [--folder DIR]
 
 The world, the people and the question are those of tests.bench.learning_together; here the production engine, its
 store, signatures, frames and accounts do it, on the tests' heap instead of sockets. Each node knows DEGREE others. One
@@ -26,7 +26,9 @@ from node.learned import Learned
 from node.learner import Learner, LearningSet
 from node.learning_service import LearningPlan
 from node.taught import taught_by
+from tests.bench.film_people import film_experiment
 from tests.bench.learning_together import PERIODS, Experiment, experiment, share
+from tests.bench.learning_together import Node as Together
 from tests.bench.row import Row
 from tests.node.network.heap import Heap
 from tests.node.network.homes import Node
@@ -68,8 +70,8 @@ class Network:
     def run(self, periods: float) -> None:
         self.heap.run(periods * PERIOD_MS / 1000)
 
-    def ndcg(self, numbers: Sequence[int]) -> float:
-        """Everybody asked, shared out over these nodes, each ranking by what it would rank by."""
+    def ranking(self, numbers: Sequence[int]) -> tuple[list[Together], list[Crowd]]:
+        """These nodes, each with the block that it would rank by."""
         nodes, crowds = [], []
         for number in numbers:
             taught = taught_by(Learned(self.nodes[number].database), self._plan.features, self._one.basis)
@@ -78,7 +80,11 @@ class Network:
                 node.state = replace(node.state, values_V=taught.block.values_V)
             nodes.append(node)
             crowds.append(taught.block.crowd if taught else Crowd())
-        return self._one.ndcg(nodes, crowds)
+        return nodes, crowds
+
+    def ndcg(self, numbers: Sequence[int]) -> float:
+        """Everybody asked, shared out over these nodes."""
+        return self._one.ndcg(*self.ranking(numbers))
 
     def refused(self) -> tuple[int, int]:
         entries = [entry for node in self.nodes for entry in Learned(node.database).ledger(self._model).values()]
@@ -92,8 +98,8 @@ class Network:
 
 def curve(
     one: Experiment, model: str, n_nodes: int, seed: int, epsilon: float | None, away: float, kill: float
-) -> tuple[float, list[tuple[int, float, float, float]]]:
-    """Pooled NDCG, and at some ages: (age, NDCG, bytes a node, refused share)."""
+) -> tuple[list[tuple[int, float, float, float]], float]:
+    """At some ages: (age, NDCG, bytes a node, refused share); and the RMSE at the end."""
     network = Network(one, model, n_nodes, seed, epsilon)
     periods, found = PERIODS[model], []
     gone = random.Random(seed + 1).sample(range(n_nodes), round(max(away, kill) * n_nodes))
@@ -113,13 +119,14 @@ def curve(
         if age in marks:
             bytes_a_node = sum(network.sent.values()) / n_nodes
             found.append((age, network.ndcg(range(n_nodes)), bytes_a_node, share(network.refused())))
-    return one.pooled(), found
+    return found, one.rmse(*network.ranking(range(n_nodes)))
 
 
 def rows_of(
     one: Experiment, model: str, n_nodes: int, seed: int, epsilon: float | None, away: float = 0, kill: float = 0
 ) -> list[Row]:
-    pooled, found = curve(one, model, n_nodes, seed, epsilon, away, kill)
+    found, rmse = curve(one, model, n_nodes, seed, epsilon, away, kill)
+    pooled, pooled_rmse = one.pooled()
     alone = one.alone(n_nodes, seed)
     name = f"{model}, {n_nodes} engines" + (f", epsilon {epsilon:g}" if epsilon else "")
     name += f", {away:.0%} away a while" if away else f", {kill:.0%} killed" if kill else ""
@@ -132,6 +139,8 @@ def rows_of(
     rows[-1] = Row(
         *[getattr(rows[-1], field) for field in ("name", "ours", "yardstick", "ratio", "unit")], f">= {goal}"
     )
+    if rmse > 0:
+        rows.append(Row(f"{name}: RMSE", rmse, pooled_rmse, rmse / pooled_rmse, "points", "<= 1.005"))
     rows.append(Row(f"{name}: honest blocks refused", found[-1][3], 1, found[-1][3], "share", "<= 0.05"))
     return rows
 
@@ -151,10 +160,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--away", type=float, default=0, help="this share stops, and comes back later")
     parser.add_argument("--kill", type=float, default=0, help="this share is killed and starts again from its store")
     parser.add_argument("--seed", type=int, default=0, help="of the world and of the split (default 0)")
+    parser.add_argument("--data", choices=("demo", "movielens"), default="demo")
     parser.add_argument("--folder", type=Path, help="keep the demo and its vectors here, and reuse those there")
     options: Any = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
-        one = experiment(options.model, options.seed, options.folder or Path(temporary))
+        if options.data == "demo":
+            one = experiment(options.model, options.seed, options.folder or Path(temporary))
+        else:
+            one = film_experiment(options.model, options.seed)
         began = time.perf_counter()
         rows = rows_of(one, options.model, options.nodes, options.seed, options.epsilon, options.away, options.kill)
         for row in rows:

@@ -14,24 +14,27 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from models.aggregation import Rule, Values
 from models.evaluation import ndcg_at
 from models.features import basis_of
+from models.fusion import Items
 from models.interactions import History
 from models.learning_round import Block, State, run_round
+from models.recommender import RatingPredictor, Recommender, Scores
 from models.shared_model import NO_MOMENTS, Crowd, InvalidBlockError, SharedModel
 from models.shared_models import shared_model
 from models.shared_taste import SharedTaste
 from protocol.weights import pack_weights, parse_weights
 from sim.tastes import LIKED
-from tests.bench.discover import World, history_of, load_world
+from tests.bench.discover import history_of, load_world
 from tests.bench.row import Row
 
 LEARNERS, ASKED = 300, 200
@@ -62,34 +65,61 @@ class Result:
     lies: tuple[int, int]
 
 
-class Experiment:
-    """One world and one model."""
+@dataclass(frozen=True, slots=True)
+class People:
+    """Who teaches, and who is asked: of these what they said, and float32 [asked, items] what they would say, NaN where
+    nobody asks. From `liked` on a rating is a like."""
 
-    def __init__(self, world: World, model: str, basis: str) -> None:
-        self._world, self._name, self.basis, self.items = world, model, basis, world.items
-        everything = slice(0, len(world.items))
-        self._learners = [history_of(world, user, everything) for user in range(LEARNERS)]
-        self._asked = [history_of(world, user, world.home) for user in range(LEARNERS, LEARNERS + ASKED)]
-        self._liked_UI = world.ratings.complete_UI[LEARNERS:, world.away] >= LIKED
+    items: Items
+    basis: str
+    learners: list[History]
+    asked: list[History]
+    truth_UI: Scores
+    liked: float
+
+
+class Experiment:
+    """Some people and one model."""
+
+    def __init__(self, people: People, model: str) -> None:
+        self._name, self.basis, self.items = model, people.basis, people.items
+        self._learners, self._asked, self._truth_UI = people.learners, people.asked, people.truth_UI
+        self._candidates_UI = ~np.isnan(people.truth_UI)
+        self._liked_UI = np.nan_to_num(people.truth_UI, nan=-np.inf) >= people.liked
 
     def node(self, histories: list[History], seed: int, model_name: str | None = None) -> Node:
         """At the common start."""
-        model = shared_model(model_name or self._name, self._world.items, histories, self.basis, seed)
+        model = shared_model(model_name or self._name, self.items, histories, self.basis, seed)
         return Node(model, histories, State(model.start(), NO_MOMENTS, 0))
 
     def ndcg(self, nodes: Sequence[Node], crowds: Crowd | Sequence[Crowd]) -> float:
         """Everybody asked, shared out over these nodes. Every node sees the same crowd, or each its own."""
-        values_U = np.full(ASKED, np.nan)
-        for place, node in enumerate(nodes):
-            rows = np.arange(place, ASKED, len(nodes))
-            ranker = node.model.take(node.state.values_V, crowds if isinstance(crowds, Crowd) else crowds[place])
-            scores_UI = ranker.scores([self._asked[row] for row in rows.tolist()])[:, self._world.away]
-            liked_UI = self._liked_UI[rows]
-            values_U[rows] = ndcg_at(scores_UI, liked_UI, np.ones_like(liked_UI), 10)
+        values_U = np.full(len(self._asked), np.nan)
+        for rows, ranker in self._rankers(nodes, crowds):
+            scores_UI = ranker.scores([self._asked[row] for row in rows.tolist()])
+            values_U[rows] = ndcg_at(scores_UI, self._liked_UI[rows], self._candidates_UI[rows], 10)
         return float(np.nanmean(values_U))
 
-    def pooled(self) -> float:
-        node, crowd = self.node(self._learners, 0), Crowd(LEARNERS, 1)
+    def rmse(self, nodes: Sequence[Node], crowds: Crowd | Sequence[Crowd]) -> float:
+        """Over all that is asked; NaN for a model that predicts no ratings."""
+        squares = []
+        for rows, ranker in self._rankers(nodes, crowds):
+            if isinstance(ranker, RatingPredictor):
+                error_UI = ranker.predict([self._asked[row] for row in rows.tolist()]) - self._truth_UI[rows]
+                squares.append(error_UI[self._candidates_UI[rows]].astype(np.float64) ** 2)
+        return float(np.sqrt(np.concatenate(squares).mean())) if squares else float("nan")
+
+    def _rankers(
+        self, nodes: Sequence[Node], crowds: Crowd | Sequence[Crowd]
+    ) -> Iterator[tuple[npt.NDArray[np.int64], Recommender]]:
+        """Each node's people, and what ranks for them."""
+        for place, node in enumerate(nodes):
+            crowd = crowds if isinstance(crowds, Crowd) else crowds[place]
+            yield np.arange(place, len(self._asked), len(nodes)), node.model.take(node.state.values_V, crowd)
+
+    def pooled(self) -> tuple[float, float]:
+        """NDCG and RMSE of one machine."""
+        node, crowd = self.node(self._learners, 0), Crowd(len(self._learners), 1)
         for age in range(PERIODS[self._name]):
             if isinstance(node.model, SharedTaste):
                 # One machine has nobody to keep a share for: its step is a whole one.
@@ -97,11 +127,11 @@ class Experiment:
             else:
                 values_V, moments = node.model.improve(node.state.values_V, node.state.moments, age, crowd)
             node.state = State(values_V, moments, age + 1)
-        return self.ndcg([node], crowd)
+        return self.ndcg([node], crowd), self.rmse([node], crowd)
 
     def parts(self, n_nodes: int, seed: int) -> list[list[History]]:
         """The people of each node."""
-        order = np.random.default_rng(seed).permutation(LEARNERS)
+        order = np.random.default_rng(seed).permutation(len(self._learners))
         return [[self._learners[user] for user in order[number::n_nodes].tolist()] for number in range(n_nodes)]
 
     def split(self, n_nodes: int, seed: int) -> list[Node]:
@@ -117,7 +147,11 @@ class Experiment:
     def together(
         self, n_nodes: int, seed: int, attack: str = "", *, rule: Rule | None = None, gated: bool = True
     ) -> Result:
-        nodes, crowd, rng = self.split(n_nodes, seed), Crowd(LEARNERS, n_nodes), np.random.default_rng([seed, 1])
+        nodes, crowd, rng = (
+            self.split(n_nodes, seed),
+            Crowd(len(self._learners), n_nodes),
+            np.random.default_rng([seed, 1]),
+        )
         liars = set(rng.permutation(n_nodes)[: round(LIARS_SHARE * n_nodes)].tolist()) if attack else set()
         honest = [node for number, node in enumerate(nodes) if number not in liars]
         counts = {True: [0, 0], False: [0, 0]}
@@ -187,11 +221,22 @@ def experiment(model: str, seed: int, folder: Path) -> Experiment:
     from models.clip import Encoder
 
     world = load_world(seed, LEARNERS + ASKED, Encoder.load("tiny"), "tiny", folder)
-    return Experiment(world, model, basis_of("tiny"))
+    everything = slice(0, len(world.items))
+    truth_UI = np.full((ASKED, len(world.items)), np.nan, np.float32)
+    truth_UI[:, world.away] = world.ratings.complete_UI[LEARNERS:, world.away]
+    people = People(
+        world.items,
+        basis_of("tiny"),
+        [history_of(world, user, everything) for user in range(LEARNERS)],
+        [history_of(world, user, world.home) for user in range(LEARNERS, LEARNERS + ASKED)],
+        truth_UI,
+        LIKED,
+    )
+    return Experiment(people, model)
 
 
 def rows_of(one: Experiment, model: str, n_nodes: int, seed: int, attack: str) -> list[Row]:
-    pooled = one.pooled()
+    pooled, _ = one.pooled()
     name = f"{model}, {n_nodes} nodes"
     if not attack:
         alone, together = one.alone(n_nodes, seed), one.together(n_nodes, seed)
