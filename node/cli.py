@@ -105,7 +105,7 @@ def _add_network(commands: Any) -> None:
     verify = command(commands, "verify", "node.commands_query:run_verify", "check a receipt, offline")
     verify.add_argument("receipt", metavar="RECEIPT")
     audit = command(commands, "audit", "node.commands_audit:run_audit", "attack what this node publishes of its users")
-    audit.add_argument("--epsilon", type=float, default=8.0, metavar="E", help="as for node start (default 8)")
+    audit.add_argument("--epsilon", type=float, default=1.0, metavar="E", help="as for node start (default 1)")
     audit.add_argument("--rounds", type=int, default=6, metavar="N", help="publications attacked (default 6)")
     audit.add_argument("--seed", type=int, default=0, metavar="S", help="of the experiment (default 0)")
     card = commands.add_parser("card", help="taste cards: what a user takes along to another shop")
@@ -128,9 +128,9 @@ def _add_learning(start: ArgumentParser) -> None:
     )
     start.add_argument(
         "--epsilon",
-        default="8",
+        default="1",
         metavar="E",
-        help="the most that a user's privacy may lose by all that is ever published; none: no noise (default 8)",
+        help="the most that a user's privacy may lose by all that is ever published; none: no noise (default 1)",
     )
     start.add_argument(
         "--period", type=float, default=60.0, metavar="SECONDS", help="between two periods of learning (default 60)"
