@@ -28,6 +28,8 @@ BENCHES = (
     "discover",
     "learning_together",
     "learning_network",
+    "learning_attacks",
+    "two_shops",
     "promotion",
     "private_learning",
 )
