@@ -114,7 +114,10 @@ class Runtime:
                     events.append(self._receive.receive_nowait())
                 except trio.WouldBlock:
                     break
-            for effect in await self._step(events):
+            effects = await self._step(events)
+            # The step may outlast the transport of a node that stops: what is decided is written, and left unsaid.
+            await trio.lowlevel.checkpoint_if_cancelled()
+            for effect in effects:
                 self._carry_out(effect)
 
     async def _step(self, events: list[Event]) -> list[Effect]:
