@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import sys
+import threading
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
@@ -248,4 +249,11 @@ def main() -> NoReturn:
     """The console script."""
     if not __debug__:
         sys.exit("p2prec: python -O removes the checks that keep a node safe; run without it")
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if threading.active_count() > 1:
+        # A node that stops leaves a job behind in a thread. It holds nothing that must be written, and torch in a thread
+        # that outlives the interpreter would abort the process.
+        os._exit(code)
+    sys.exit(code)

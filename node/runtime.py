@@ -166,7 +166,7 @@ class Runtime:
 
     async def _rank(self, jobs: list[Rank]) -> list[Ranked]:
         try:
-            return await trio.to_thread.run_sync(self._ranker.run, jobs)
+            return await trio.to_thread.run_sync(self._ranker.run, jobs, abandon_on_cancel=True)  # type: ignore[call-arg]
         except UserError as error:
             # The askers are refused; what is wrong here is the owner's to hear.
             self._say(str(error))
@@ -174,8 +174,7 @@ class Runtime:
 
     async def _train(self, job: Train) -> Trained | None:
         try:
-            # Waited for, also by a node that stops: torch in a thread that outlives the interpreter aborts the process.
-            return await trio.to_thread.run_sync(self._learner.run, job)
+            return await trio.to_thread.run_sync(self._learner.run, job, abandon_on_cancel=True)  # type: ignore[call-arg]
         except (UserError, ValueError, ArithmeticError) as error:
             # Numbers that learning cannot bear are no reason to stop serving. Once a period would be once a minute.
             if str(error) != self._not_learning:
