@@ -14,6 +14,7 @@ import sys
 import threading
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -250,10 +251,11 @@ def main() -> NoReturn:
     if not __debug__:
         sys.exit("p2prec: python -O removes the checks that keep a node safe; run without it")
     code = run(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
     if threading.active_count() > 1:
-        # A node that stops leaves a job behind in a thread. It holds nothing that must be written, and torch in a thread
-        # that outlives the interpreter would abort the process.
+        # A node that stops leaves a job behind in a thread. It holds nothing that must be written, and torch in a
+        # thread that outlives the interpreter would abort the process.
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
