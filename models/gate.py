@@ -3,7 +3,8 @@
 Each judge is a user of this node whose ratings are cut in two: rebuilt from one part, the other must come out. Judged
 against the start that all nodes have in common, which needs no network. Judging against the node's present block would
 refuse everybody: that one was fitted to the very users that judge. Warm judges have half of their ratings known, cold
-ones a handful.
+ones a handful. Both must be served: a user of many ratings overrides a wrong prior, and only the newcomer shows what is
+wrong with it.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Gate:
             return Verdict(True, 0.0, 0.0)
         warm = self._gain(self._model.losses(values_V, crowd, self.warm), self._start_warm)
         cold = self._gain(self._model.losses(values_V, crowd, self.cold), self._start_cold)
-        return Verdict(bool(warm >= -SLACK), warm, cold)
+        return Verdict(bool(min(warm, cold) >= -SLACK), warm, cold)
 
     def loss(self, values_V: Values, crowd: Crowd) -> float:
         """Mean over the warm judges."""

@@ -74,6 +74,8 @@ def run_round(
     taken = [one for one, verdict in zip(received, verdicts, strict=True) if verdict.accepted or not gated]
     others_BV = np.array([one.values_V for one in taken]).reshape(len(taken), len(state.values_V))
     weights_B = np.array([weight_of(one.age) for one in taken])
+    if gated:
+        weights_B = weights_B * worth([verdict for verdict in verdicts if verdict.accepted])
     merged_V = merge(rule or model.rule, state.values_V, others_BV, weights_B, weight_of(state.age))
     # The lower median, by steps: a few liars make nobody old, and a late joiner takes over what it finds.
     ages = sorted([state.age, *(min(one.age, state.age + AGE_MAX) for one in taken)])
@@ -86,6 +88,18 @@ def run_round(
     judges = len(gate.warm)
     ranks: Ranks = "network" if judges and losses["network"] <= losses["start"] else "start"
     return Outcome(State(values_V, moments, age + 1), verdicts, losses, ranks, judges)
+
+
+def worth(verdicts: Sequence[Verdict]) -> Values:
+    """What each block counts by what it gains one's own users beside the usual gain, warm and cold: 0 to 1.
+
+    Who lies as far as the gate lets through gains them nothing. Where nothing is usually gained, all count alike.
+    """
+    gain_BG = np.array([(one.warm, one.cold) for one in verdicts]).reshape(-1, 2)
+    usual_G = np.sort(gain_BG, axis=0)[(len(gain_BG) - 1) // 2] if len(gain_BG) else np.zeros(2)
+    if usual_G.min() <= 0:
+        return np.ones(len(gain_BG))
+    return np.asarray(np.clip(gain_BG / usual_G, 0, 1).min(axis=1))
 
 
 def weight_of(age: int) -> float:

@@ -29,6 +29,7 @@ BENCHES = (
     "learning_together",
     "learning_network",
     "learning_attacks",
+    "learning_promotion",
     "two_shops",
     "promotion",
     "private_learning",

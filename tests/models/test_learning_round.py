@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from models.fusion import Items, centre_items
-from models.gate import Gate, draw_exams
+from models.gate import SLACK, Gate, Verdict, draw_exams
 from models.interactions import History, interactions_of
-from models.learning_round import Block, State, run_round
+from models.learning_round import Block, State, run_round, worth
 from models.projection import Projection
 from models.shared_descent import SharedProjection, SharedTowers
 from models.shared_model import NO_MOMENTS, Crowd, InvalidBlockError, SharedModel
@@ -208,3 +208,26 @@ def test_a_late_joiner_takes_over_the_age_that_it_finds() -> None:
     blocks = [Block(str(place), model.start(), 12) for place in range(3)]
     outcome = run_round(model, people(), start(model), blocks, Crowd(24, 2), np.random.default_rng(0))
     assert outcome.state.age == 13
+
+
+def test_what_harms_newcomers_alone_is_refused() -> None:
+    """Users of many ratings override a wrong mean; those of a handful are ranked by it."""
+    mine = people(USERS)
+    model = taste(mine)
+    honest = model.alone()[0]
+    sections = model.send(honest)
+    turned = model.receive([-4 * sections[0], *sections[1:]])
+    gate = Gate(model, mine, np.random.default_rng(0))
+    assert gate.judge(honest, Crowd(24, 2)).accepted
+    verdict = gate.judge(turned, Crowd(24, 2))
+    assert verdict.cold < -SLACK and not verdict.accepted
+
+
+def test_a_block_counts_by_what_it_gains_beside_the_usual() -> None:
+    verdicts = [
+        Verdict(True, warm, cold) for warm, cold in ((0.2, 0.4), (0.2, 0.4), (0.3, 0.5), (0.1, 0.4), (0.2, 0.0))
+    ]
+    assert worth(verdicts) == pytest.approx([1, 1, 1, 0.5, 0])
+    assert worth([]) == pytest.approx([])
+    nobody_gains = [Verdict(True, 0.0, -0.01), Verdict(True, 0.1, 0.0)]
+    assert worth(nobody_gains) == pytest.approx([1, 1])
