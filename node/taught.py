@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from models.interactions import History
+from models.linear_taste import posterior
 from models.recommender import Recommender, Scores
 from models.shared_model import Backed, InvalidBlockError, SharedModel
 from models.shared_models import SHARED_MODELS, shared_model
 from models.shared_taste import OwnTaste, SharedTaste
+from models.taste_prior import TastePrior
 from node.index import Index
 from node.learned import Learned
 from protocol.limits import RemoteError
@@ -83,15 +85,16 @@ def taught_model(taught: Taught, index: Index, histories: Sequence[History]) -> 
 def taught_scores(taught: Taught, model: Recommender, index: Index, history: History) -> Scores:
     """What `model` makes of a user, float32 [items], each source's items in its own order."""
     scores_I: Scores = model.scores([history])[0]
-    if not taught.by_source:
+    if not taught.by_source or not isinstance(model, TastePrior):
         return scores_I
-    own = shared_model(OwnTaste.called, index.items, [history], taught.basis, 0)
+    own, told = OwnTaste(model, [history], model.block), model.told(history)
     for source, packed in taught.by_source.items():
         rows = rows_of(index, source)
         values_V = parse_block(own, packed) if len(rows) else None
         if values_V is not None:
-            theirs_R = own.take(values_V, taught.block.crowd).scores([history])[0][rows]
-            scores_I[rows[np.argsort(theirs_R, kind="stable")]] = np.sort(scores_I[rows])
+            taste_K = posterior(told, own.block(values_V, taught.block.crowd).prior).mean_K
+            order_R = np.argsort(model.z_IK[rows] @ taste_K.astype(np.float32), kind="stable")
+            scores_I[rows[order_R]] = np.sort(scores_I[rows])
     return scores_I
 
 

@@ -65,9 +65,8 @@ def test_a_source_orders_its_own_items_and_takes_no_place_of_others() -> None:
     assert np.array_equal(np.sort(plain_I[HALF:]), np.sort(own_I[HALF:]))
     assert not np.array_equal(np.argsort(plain_I[HALF:]), np.argsort(own_I[HALF:]))
     # The order is the source's own: as if its block alone ranked.
-    packed, (user,) = own_block(items, 7), users_of(items, 1, 5)
-    own = shared_model(OwnTaste.called, items, [user], BASIS, 0)
-    values_V = parse_block(own, packed)
+    (user,), own = users_of(items, 1, 5), shared_model(OwnTaste.called, items, users_of(items, 1, 5), BASIS, 0)
+    values_V = parse_block(own, own_block(items, 7))
     assert values_V is not None
     alone_I = own.take(values_V, CROWD).scores([user])[0]
     assert np.array_equal(np.argsort(alone_I[HALF:]), np.argsort(own_I[HALF:]))
