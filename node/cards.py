@@ -1,10 +1,10 @@
 """Taste cards: what a user takes along to another shop, and how a shop reads what a visitor brought.
 
 The card holds the user's taste as one coarse vector over the encoder's space: what the taste prior makes of the user's
-ratings, by the block that nodes learned together, or by the common start where nothing was learned yet. It carries
-further than the sum of what was liked: from 20 ratings NDCG@10 .69 beside .44, from 200 .83 beside .68 (demo worlds 100
-and 101). No name, no item and no rating is on it; what the vector itself tells of a taste is what its owner consents to
-share. What the taste says of prices is not on it.
+ratings, by the block that nodes learned together, or by the common start where nothing was learned yet. By it another
+shop ranks its items with an NDCG@10 of .57 from 20 ratings and .78 from 200, where popularity has .34 (`python -m
+tests.bench.two_shops`). No name, no item and no rating is on it; what the vector itself tells of a taste is what its
+owner consents to share. What the taste says of prices is not on it.
 """
 
 from __future__ import annotations

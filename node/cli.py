@@ -251,7 +251,7 @@ def main() -> NoReturn:
     if not __debug__:
         sys.exit("p2prec: python -O removes the checks that keep a node safe; run without it")
     code = run(sys.argv[1:])
-    if threading.active_count() > 1:
+    if "trio" in sys.modules and threading.active_count() > 1:
         # A node that stops leaves a job behind in a thread. It holds nothing that must be written, and torch in a
         # thread that outlives the interpreter would abort the process.
         with suppress(OSError):

@@ -81,7 +81,6 @@ class Course:
     learning: bool = False
     stopped: str | None = None
     """Why nothing more is published."""
-    exchanges: int = 0
     update: bytes = field(default=b"", repr=False)
 
 
@@ -161,7 +160,7 @@ class LearningService:
     def _spending(self, model: str) -> Spending | None:
         """Leave for a release, where one is due: the first, and when there are many more users than at the last.
 
-        What is learned beside a model is never published under a promise: nobody has been promised less for it.
+        What is learned beside a model is never published under a promise: the budget is the model's.
         """
         course = self._courses[model]
         if self._plan.epsilon is None or course.stopped is not None or model not in BESIDE:
@@ -295,9 +294,7 @@ class LearningService:
         check_update_time(update, now_ms)
         if update.made_ms <= self._learned.made_ms(model, peer):
             return
-        if self._quarantined(self._learned.ledger(model).get(peer), now_ms):
-            return
-        self._courses[model].exchanges += 1
+        # Also of who is not heard: what is asked for next tells when the last one came, and must not tell of verdicts.
         self._learned.write_block(model, sealed, update, now_ms)
 
     def _quarantined(self, entry: Entry | None, now_ms: int) -> bool:

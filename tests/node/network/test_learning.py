@@ -222,10 +222,9 @@ class TestLiars:
         heap.run((QUARANTINE_ROW + 3) * SECONDS)
         entry = Learned(nodes[0].database).ledger("taste_prior")[nodes[1].peer]
         assert entry.until_ms > heap.now_ms
-        held = Learned(nodes[0].database).made_ms("taste_prior", nodes[1].peer)
         heap.tamper = lambda sender, receiver, data: data
         heap.run((QUARANTINE_PERIODS - 8) * SECONDS)
-        assert Learned(nodes[0].database).made_ms("taste_prior", nodes[1].peer) == held
+        assert Learned(nodes[0].database).ledger("taste_prior")[nodes[1].peer] == entry
         heap.run(12 * SECONDS)
         assert Learned(nodes[0].database).ledger("taste_prior")[nodes[1].peer].trusted
 
