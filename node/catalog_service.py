@@ -16,7 +16,7 @@ from node.replicas import Replicas
 from node.shelf import Shelf
 from node.status import catalog_document
 from node.targets import Targets
-from node.teller import Teller
+from node.teller import HEADS_MS_MAX, Teller
 from protocol.announce import HeadBook, Heard
 from protocol.heads import CatalogHead
 from protocol.identity import Identity, parse_peer_id, peer_id
@@ -195,6 +195,13 @@ class CatalogService:
                 shelf.forgiven_ms = now_ms
                 for peer in self._tellers:
                     shelf.sync.forgive(peer)
+
+    def due_ms(self, now_ms: int) -> int:
+        """When a peer is to be asked for its heads, or the own one told; every tick while a catalog is on its way."""
+        if self._targets.waiting or any(shelf.sync is not None for shelf in self.shelves.values()):
+            return now_ms
+        asks = (teller.ask_again_ms for teller in self._tellers.values() if not teller.asking)
+        return min(self._publisher.due_ms(now_ms), *asks, now_ms + HEADS_MS_MAX)
 
     def _ask_heads(self, now_ms: int) -> None:
         for peer, teller in self._tellers.items():

@@ -46,11 +46,10 @@ def run_start(options: Namespace) -> None:
         raise UserError("--items-max must be 0 or more")
     plan = learning_plan(options.learn, options.epsilon, options.period, home.config.encoder)
 
-    from models.features import basis_of
     from node.capture import Capture
     from node.engine import Engine, Settings
-    from node.jobs import Ranker
-    from node.learner import HomeReader, Learner
+    from node.jobs import home_ranker
+    from node.learner import home_learner
     from node.libp2p_transport import Libp2pTransport
     from node.query_service import Policy
     from node.runtime import Runtime, locked, run_node
@@ -77,8 +76,7 @@ def run_start(options: Namespace) -> None:
         )
         if options.capture:
             transport = Capture(transport, Path(options.capture))
-        learner = Learner(HomeReader(home), basis_of(home.config.encoder))
-        run_node(Runtime(home, engine, transport, Ranker(home), learner), ready)
+        run_node(Runtime(home, engine, transport, home_ranker(home), home_learner(home)), ready)
 
 
 def learning_plan(models: str, epsilon: str, period_seconds: float, encoder: str) -> LearningPlan:

@@ -16,6 +16,8 @@ from node.errors import UserError
 
 BUSY_MS = 30_000
 PAGE_BYTES = 16_384
+# A database that lives in memory: thousands do in a simulation, and every table takes a page.
+MEMORY, MEMORY_PAGE_BYTES = ":memory:", 1_024
 MAPPED_BYTES_MAX = 1 << 30
 APPLICATION_ID = 0x70327072  # "p2pr": another program's SQLite file is refused instead of migrated
 
@@ -127,7 +129,8 @@ class Database:
             self._connection = sqlite3.connect(
                 path, timeout=busy_ms / 1000, isolation_level=None, check_same_thread=False
             )
-            self._connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
+            page_bytes = MEMORY_PAGE_BYTES if str(path) == MEMORY else PAGE_BYTES
+            self._connection.execute(f"PRAGMA page_size={page_bytes}")
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA foreign_keys=ON")
             # Pages come from the system's cache without a copy: serving a catalog reads a third faster.

@@ -89,6 +89,14 @@ class Engine:
             self._catalogs.pump(now_ms)
         return self._outbox.take_effects()
 
+    def due_ms(self, now_ms: int) -> int:
+        """When the next `Tick` may find something to do; those before it find nothing, and may be left out.
+
+        Edits of one's own catalog come from other processes, through the store: whoever edits sees to a tick himself.
+        """
+        services = (self._peers, self._catalogs, self._queries, self._learning, self._owner)
+        return min(one.due_ms(now_ms) for one in services)
+
     def _handle(self, event: Event, now_ms: int) -> None:
         match event:
             case Started():

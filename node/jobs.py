@@ -7,21 +7,21 @@ over a connection of its own and keeps the index until a catalog changed.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.fusion import Flags, Vectors, centre, image_weight_of, vector_similarity
+from models.fusion import Flags, Vectors, centre, vector_similarity
 from models.recommender import Scores, top_rows
 from node.config import Home
 from node.database import Database
 from node.events import Rank, Ranked, RankedHead, RankedItem
-from node.index import Index, load_index
+from node.index import Index
 from node.replicas import HeldCatalog, Replicas
-from node.session import home_encoder
+from node.session import home_encoder, home_index
 from node.store import Store
 from protocol.card import open_card
 from protocol.identity import parse_peer_id, peer_id
@@ -48,10 +48,23 @@ class Subject:
 
 
 class Ranker:
-    """Answers `Rank` jobs from one home. Used by one thread at a time."""
+    """Answers `Rank` jobs from one store. Used by one thread at a time.
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    `open_database` and `open_encoder` are called once, when first needed; `load` makes the index of a store; `clock`
+    counts seconds.
+    """
+
+    def __init__(
+        self,
+        open_database: Callable[[], Database],
+        load: Callable[[Store], Index],
+        open_encoder: Callable[[], Encoder],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._open_database = open_database
+        self._load = load
+        self._open_encoder = open_encoder
+        self._clock = clock
         self._held: list[HeldCatalog] = []
         self._index: Index | None = None
         self._allowed_I: Flags = np.zeros(0, bool)
@@ -59,11 +72,11 @@ class Ranker:
 
     @cached_property
     def _database(self) -> Database:
-        return Database(self._home.database)
+        return self._open_database()
 
     @cached_property
     def _encoder(self) -> Encoder:
-        return home_encoder(self._home)
+        return self._open_encoder()
 
     def run(self, jobs: Sequence[Rank]) -> list[Ranked]:
         """The nearest items for each job, best first; `NOTHING` for a subject that is unknown or can't be compared.
@@ -107,10 +120,9 @@ class Ranker:
     def _fresh_index(self) -> Index:
         """The index over the catalogs as they are, or were a moment ago."""
         held = Replicas(self._database).held()
-        if self._index is None or (held != self._held and time.monotonic() - self._loaded > RELOAD_SECONDS):
-            weight = image_weight_of(self._home.config.encoder)
-            self._index = load_index(Store(self._database), self._home.config.fingerprint, weight)
-            self._held, self._loaded = held, time.monotonic()
+        if self._index is None or (held != self._held and self._clock() - self._loaded > RELOAD_SECONDS):
+            self._index = self._load(Store(self._database))
+            self._held, self._loaded = held, self._clock()
             # Items of catalogs that have a signed version: an answer must say which versions it ranked over.
             signed = {one.catalog for one in held if one.head is not None}
             self._allowed_I = np.array([stored.catalog in signed for stored in self._index.stored], bool)
@@ -132,3 +144,8 @@ class Ranker:
                 items.append(RankedItem(places[stored.catalog], stored.item.item, record, float(scores_I[row])))
         sealed = tuple(RankedHead(parse_peer_id(held.publisher), held.head or b"") for held in heads)
         return Ranked(f"{job.kind}/1", sealed, tuple(items))
+
+
+def home_ranker(home: Home) -> Ranker:
+    """Answers peers' queries from this home."""
+    return Ranker(partial(Database, home.database), partial(home_index, home), partial(home_encoder, home))

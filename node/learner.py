@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import TypeAlias
 
 import numpy as np
 
-from models.features import PricedItems
-from models.fusion import image_weight_of
+from models.features import PricedItems, basis_of
 from models.gate import Verdict
 from models.interactions import History, interactions_of
 from models.learning_round import Block, State, run_round
@@ -26,9 +26,10 @@ from node.config import Home
 from node.database import Database
 from node.errors import UserError
 from node.events import Heard, Released, Spending, Train, Trained
-from node.index import Index, load_index
+from node.index import Index
 from node.ranking import histories_of
 from node.replicas import HeldCatalog, Replicas
+from node.session import home_index
 from node.store import Rating, Store
 from node.taught import parse_block
 from protocol.weights import pack_weights
@@ -37,6 +38,7 @@ from protocol.weights import pack_weights
 DELTA = 1e-5
 # Fewer users leave nothing but noise, and a release can't be taken back: a shop that opens waits.
 RELEASE_USERS_MIN = 20
+Noise: TypeAlias = Callable[[], np.random.Generator]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,15 @@ class LearningSet:
 
 
 class Learner:
-    """Does `Train` jobs. `read` gives the learning set as it is now."""
+    """Does `Train` jobs. `read` gives the learning set as it is now.
 
-    def __init__(self, read: Callable[[], LearningSet], basis: str) -> None:
+    `noise` is what hides users in a release: the system's, for whoever knew its seed could take it off again.
+    """
+
+    def __init__(self, read: Callable[[], LearningSet], basis: str, noise: Noise = np.random.default_rng) -> None:
         self._read = read
         self._basis = basis
+        self._noise = noise
 
     def run(self, job: Train) -> Trained:
         """One period. Raises: UserError when the store is damaged, or its vectors are not what the basis is for."""
@@ -73,7 +79,7 @@ class Learner:
             verdicts[place] = verdict
         released = None
         if job.spending is not None and users >= RELEASE_USERS_MIN:
-            released = release(known, self._basis, job.spending)
+            released = release(known, self._basis, job.spending, self._noise())
         values = pack_weights(model.send(outcome.state.values_V))
         return Trained(outcome, tuple(verdicts), users, crowd, values, released)
 
@@ -89,11 +95,10 @@ def opened(model: SharedModel, heard: Sequence[Heard]) -> tuple[list[Block], lis
     return blocks, places
 
 
-def release(known: LearningSet, basis: str, spending: Spending) -> Released | str:
+def release(known: LearningSet, basis: str, spending: Spending, noise: np.random.Generator) -> Released | str:
     """What the users taught the common start, with noise, as others may have it; a sentence when too much is out.
 
-    The common start is public and the scale is the ratings' own, so each user's part is that user's alone; the noise is
-    the system's, for whoever knew its seed could take it off again.
+    The common start is public and the scale is the ratings' own, so each user's part is that user's alone.
     """
     noise_multiplier = noise_multiplier_left(spending.epsilon_max, DELTA, spending.spent)
     if noise_multiplier is None:
@@ -105,7 +110,7 @@ def release(known: LearningSet, basis: str, spending: Spending) -> Released | st
     prepared = TastePrior(basis=basis).prepare(interactions_of([], len(known.items)), known.items)
     shared = SharedTaste(prepared, known.histories)
     told = [prepared.told(one) for one in known.histories if len(one)]
-    sums = private_sums(start_block(prepared.z_IK.shape[1]), told, noise_multiplier, np.random.default_rng())
+    sums = private_sums(start_block(prepared.z_IK.shape[1]), told, noise_multiplier, noise)
     values_V = shared.within_bounds(shared.averages(sums))
     return Released(pack_weights(shared.send(values_V)), noise_multiplier, epsilon, max(round(sums.n_users), 1))
 
@@ -118,11 +123,15 @@ def learning_set(index: Index, ratings: Sequence[Rating]) -> LearningSet:
     return LearningSet(index.items.at(rated), moved)
 
 
-class HomeReader:
-    """The learning set of a home's store, its index kept until a catalog changes."""
+class StoreReader:
+    """The learning set of a store, its index kept until a catalog changes.
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    `open_database` is called once, in the thread that reads; `load` makes the index of a store.
+    """
+
+    def __init__(self, open_database: Callable[[], Database], load: Callable[[Store], Index]) -> None:
+        self._open_database = open_database
+        self._load = load
         self._held: list[HeldCatalog] = []
         self._index: Index | None = None
 
@@ -132,13 +141,17 @@ class HomeReader:
 
     @cached_property
     def _database(self) -> Database:
-        return Database(self._home.database)
+        return self._open_database()
 
     def __call__(self) -> LearningSet:
         """Raises: UserError when something stored is damaged."""
         held = Replicas(self._database).held()
         if self._index is None or held != self._held:
-            config = self._home.config
-            weight, dim = image_weight_of(config.encoder), max(config.dim, 1)
-            self._index, self._held = load_index(self._store, config.fingerprint, weight, dim), held
+            self._index, self._held = self._load(self._store), held
         return learning_set(self._index, self._store.ratings())
+
+
+def home_learner(home: Home) -> Learner:
+    """Learns from this home's users."""
+    reader = StoreReader(partial(Database, home.database), partial(home_index, home))
+    return Learner(reader, basis_of(home.config.encoder))

@@ -126,6 +126,11 @@ class LearningService:
                 course.next_ms = now_ms + int(self._plan.period_ms * self._rng.uniform(0.9, 1.1))
                 self._learn(model, now_ms)
 
+    def due_ms(self, now_ms: int) -> int:
+        """When the next period begins."""
+        dues = [one.next_ms for one in self._courses.values() if one.next_ms is not None and not one.learning]
+        return min(dues, default=now_ms + self._plan.period_ms)
+
     # -- learning ----------------------------------------------------------------------------------------------------
 
     def _learn(self, model: str, now_ms: int) -> None:

@@ -82,6 +82,10 @@ class OwnerService:
             sentence = f"{one.peer} can't be reached at {one.command.arguments['peer']}; check the address"
             self._outbox.reply_mistake(one.command.token, sentence)
 
+    def due_ms(self, now_ms: int) -> int:
+        """When a query is to be given up."""
+        return min((one.until_ms for one in self._waiting), default=now_ms + DIAL_WAIT_MS)
+
     # -- query -------------------------------------------------------------------------------------------------------
 
     def _query(self, command: Command, now_ms: int) -> None:

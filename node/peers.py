@@ -140,6 +140,15 @@ class Peers:
             wanted.dialling = True
             self._outbox.add(Dial(address))
 
+    def due_ms(self, now_ms: int) -> int:
+        """When an address is to be dialled next."""
+        due_ms = now_ms + DIAL_MS_MAX
+        for wanted in self._wanted.values():
+            here = wanted.peer is not None and (wanted.peer in self.connected or wanted.peer == self._me)
+            if not here and not wanted.dialling:
+                due_ms = min(due_ms, wanted.again_ms)
+        return due_ms
+
     def _jittered(self, milliseconds: int) -> int:
         """So that nodes that lost each other at once don't all come back at once."""
         return int(milliseconds * self._rng.uniform(0.75, 1.25))

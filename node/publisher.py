@@ -86,6 +86,10 @@ class Publisher:
         self._outbox.say(f"own catalog signed: {count} items, version {version}")
         return True
 
+    def due_ms(self, now_ms: int) -> int:
+        """When there is something to tell: what was edited shows in the store alone."""
+        return now_ms if self.is_behind else self._book.announcement_ms(now_ms)
+
     def tell_again(self, now_ms: int) -> None:
         """The own head from time to time, for those who missed it."""
         if self._shelf.sealed is not None and self._book.announcement_due(now_ms):

@@ -97,6 +97,10 @@ class QueryService:
             self._forgot_ms = now_ms
             self._replicas.forget_asked(now_ms)
 
+    def due_ms(self, now_ms: int) -> int:
+        """When what was answered may be forgotten."""
+        return now_ms + FORGET_MS if self._forgot_ms > now_ms else self._forgot_ms + FORGET_MS
+
     # -- answering ---------------------------------------------------------------------------------------------------
 
     def hear(self, ask: AskQuery, peer: str, token: int, now_ms: int) -> None:

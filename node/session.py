@@ -64,7 +64,7 @@ def home_encoder(home: Home) -> Encoder:
 
 
 def home_index(home: Home, store: Store) -> Index:
-    return load_index(store, home.config.fingerprint, image_weight_of(home.config.encoder))
+    return load_index(store, home.config.fingerprint, image_weight_of(home.config.encoder), max(home.config.dim, 1))
 
 
 def home_taught(home: Home, store: Store) -> Taught | None:

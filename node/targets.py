@@ -66,6 +66,11 @@ class Targets:
         return aimed
 
     @property
+    def waiting(self) -> bool:
+        """Whether a head waits for its turn, or for room."""
+        return bool(self._wanted)
+
+    @property
     def items(self) -> int:
         """Items of others that are stored here."""
         return sum(shelf.count for shelf in self._shelves.values() if shelf is not self._own)

@@ -135,6 +135,10 @@ class HeadBook:
         """The proofs, by publisher."""
         return tuple(fork for _, fork in sorted(self._forks.items()))
 
+    def announcement_ms(self, now_ms: int) -> int:
+        """When one's own head is to be told again; ANNOUNCE_MS from now where there is none."""
+        return (now_ms if self._told_ms is None else self._told_ms) + ANNOUNCE_MS
+
     def announcement_due(self, now_ms: int) -> bool:
         """Whether one's own head was last told ANNOUNCE_MS ago; if so, it counts as told now."""
         if self._told_ms is None or now_ms - self._told_ms < ANNOUNCE_MS:

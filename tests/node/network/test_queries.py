@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from node.config import Config, Home
-from node.jobs import Ranker
+from node.jobs import home_ranker
 from node.transport import Ask
 from protocol.heads import open_head
 from protocol.identity import parse_peer_id
@@ -50,7 +50,7 @@ class Shops:
         )
         self.home = Home(folder / "b", Config("Bella", "tiny", ENCODER.hex(), DIM), self.b.identity)
         self.heap.add(self.a.peer, self.a.engine())
-        self.heap.add(self.b.peer, self.b.engine(), Ranker(self.home))
+        self.heap.add(self.b.peer, self.b.engine(), home_ranker(self.home))
         whole = lambda: self.a.whole(self.b) and self.b.whole(self.a)  # noqa: E731
         assert self.heap.run(30, lambda: bool(whole()))
 
@@ -177,7 +177,7 @@ def test_a_query_is_answered_once_also_across_a_restart(shops: Shops) -> None:
     assert shops.send(sealed) == "answered"
     assert shops.send(sealed) == "replayed"
     shops.heap.remove(shops.b.peer)
-    shops.heap.add(shops.b.peer, shops.b.engine(), Ranker(shops.home))
+    shops.heap.add(shops.b.peer, shops.b.engine(), home_ranker(shops.home))
     assert shops.heap.run(30, lambda: shops.b.peer in shops.heap.seats[shops.a.peer].peers)
     assert shops.send(sealed) == "replayed"
 

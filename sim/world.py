@@ -1,0 +1,217 @@
+"""The world: production engines on a heap of virtual time. One seed decides everything that happens.
+
+    schedule ─► event ─► Engine.step ─► effects ─► network, jobs, replies ─► schedule
+
+A node ticks each second, as in production; ticks that the engine says will find nothing are left out. Jobs are done at
+once and their results arrive after a modelled time. Every event goes into the trace's digest. After every step the
+checkers look; what they find ends the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, Protocol
+
+import protocol.envelope
+from node.events import Command, Effect, Event, JobDone, Rank, Ranked, Reply, Say, Started, StartJob, Tick, Train, Trained
+from node.transport import Answered, Asked, Gossip
+from protocol.identity import verify
+from sim.network import Arriving, Link, Network
+from sim.schedule import Schedule
+from sim.seat import Indexes, Plan, Seat, Space, make_seat
+
+START_MS = 1_700_000_000_000
+TICK_MS = 1_000
+# What a job takes, roughly, on the machines that these figures were taken on: docs/simulator.md.
+RANK_MS, TRAIN_MS = 20, 200
+# An import that is going on ends within so many ticks of its last write.
+EDIT_TICKS = 5
+VERIFICATIONS_REMEMBERED = 100_000
+
+
+class Checker(Protocol):
+    """Looks at every step. Raises: BrokenLawError."""
+
+    def after(self, seat: Seat, event: Event, effects: Sequence[Effect], now_ms: int) -> None: ...
+
+
+class World:
+    """Nodes by number. Times are virtual."""
+
+    def __init__(
+        self,
+        seed: int,
+        space: Space,
+        link: Link | None = None,
+        checkers: Sequence[Checker] = (),
+        *,
+        every_tick: bool = False,
+    ) -> None:
+        self.seed = seed
+        self.space = space
+        self.rng = random.Random(f"world|{seed}")
+        self.schedule: Schedule[tuple[int, int, Event | Arriving]] = Schedule(START_MS)
+        self.network = Network(
+            link or Link(), random.Random(f"network|{seed}"), lambda: self.schedule.now_ms, self._deliver
+        )
+        self.seats: list[Seat] = []
+        self.indexes = Indexes(space)
+        self.checkers = checkers
+        self.events = 0
+        self.watch: Callable[[World, Seat, Event], None] | None = None
+        """Sees every event after its step: how scenarios measure."""
+        self._every_tick = every_tick
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._last_token = 0
+        self._wall = time.perf_counter()
+
+    # -- nodes -------------------------------------------------------------------------------------------------------
+
+    def add(self, plan: Plan) -> Seat:
+        """A node that does not run yet."""
+        seat = make_seat(self.seed, len(self.seats), plan, self.space, self.indexes, lambda: self.schedule.now_ms)
+        self.seats.append(seat)
+        self.network.join(seat.peer)
+        return seat
+
+    def start(self, seat: Seat) -> None:
+        """Run, from whatever is in its store."""
+        assert seat.engine is None, "it runs already"
+        seat.engine = seat.make_engine(self.seed)
+        seat.start_ms, seat.tick_ms = self.now_ms, None
+        self.network.up(seat.number)
+        self._deliver(0, seat.number, Started((address_of(seat.peer),)))
+
+    def stop(self, seat: Seat) -> None:
+        """Stopped, killed or cut off from power: each step was one transaction, so the store is the same."""
+        seat.engine = None
+        self.network.down(seat.number)
+
+    def edited(self, seat: Seat) -> None:
+        """The node's own catalog was written to: it looks at its store within a second, as every second."""
+        for tick in range(1, EDIT_TICKS + 1):
+            self._deliver(tick * TICK_MS, seat.number, Tick())
+
+    def command(self, seat: Seat, name: str, **arguments: Any) -> int:
+        """The owner's command, to be replied to under the token that is returned."""
+        self._last_token += 1
+        self._deliver(0, seat.number, Command(self._last_token, name, arguments))
+        return self._last_token
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    @property
+    def now_ms(self) -> int:
+        return self.schedule.now_ms
+
+    @property
+    def seconds(self) -> float:
+        """Virtual, since the start."""
+        return (self.now_ms - START_MS) / 1000
+
+    @property
+    def digest(self) -> str:
+        return self._digest.hexdigest()
+
+    def run(self, seconds: float, until: Callable[[], bool] | None = None) -> bool:
+        """Let time pass; True as soon as `until` holds, which is asked once a virtual second."""
+        end_ms, look_ms = self.now_ms + round(1000 * seconds), self.now_ms
+        while True:
+            if until is not None and self.now_ms >= look_ms:
+                look_ms = self.now_ms + TICK_MS
+                if until():
+                    return True
+            what = self.schedule.take(end_ms)
+            if what is None:
+                return until is not None and until()
+            self._happen(*what)
+
+    def _happen(self, number: int, life: int, event: Event | Arriving) -> None:
+        seat = self.seats[number]
+        if seat.engine is None or life != self.network.ports[number].life:
+            return
+        if isinstance(event, Arriving):
+            gossip = self.network.heard(number, event.forwarder, event.rumour)
+            if gossip is None:
+                return
+            event = gossip
+        if isinstance(event, Tick) and seat.tick_ms == self.now_ms:
+            seat.tick_ms = None
+        self.events += 1
+        seat.steps += 1
+        self._digest.update(b"%d %d %s" % (self.now_ms, number, _mark(event)))
+        now_ms = self.now_ms + seat.clock_ms
+        effects = seat.engine.step([event], now_ms)
+        for effect in effects:
+            self._carry_out(seat, effect)
+        for checker in self.checkers:
+            checker.after(seat, event, effects, now_ms)
+        if self.watch is not None:
+            self.watch(self, seat, event)
+        self._order_tick(seat)
+
+    def _order_tick(self, seat: Seat) -> None:
+        """The next tick that may find something, on the node's own grid of seconds."""
+        if seat.engine is None:
+            return
+        due_ms = self.now_ms if self._every_tick else seat.engine.due_ms(self.now_ms + seat.clock_ms) - seat.clock_ms
+        since_ms = max(due_ms, self.now_ms + 1) - seat.start_ms
+        tick_ms = seat.start_ms - (-since_ms // TICK_MS) * TICK_MS
+        if seat.tick_ms is None or tick_ms < seat.tick_ms:
+            seat.tick_ms = tick_ms
+            self._deliver(tick_ms - self.now_ms, seat.number, Tick())
+
+    def _carry_out(self, seat: Seat, effect: Effect) -> None:
+        match effect:
+            case Reply():
+                seat.replies[effect.token] = effect
+            case Say():
+                seat.said.append((self.now_ms, effect.sentence))
+            case StartJob(token, Rank() as job):
+                self._deliver(RANK_MS, seat.number, JobDone(token, seat.ranker.run([job])[0]))
+            case StartJob(token, Train() as job):
+                self._deliver(TRAIN_MS, seat.number, JobDone(token, seat.learner.run(job)))
+            case _:
+                self.network.carry_out(seat.number, effect)
+
+    def _deliver(self, delay_ms: int, number: int, event: Event | Arriving) -> None:
+        self.schedule.later(delay_ms, (number, self.network.ports[number].life, event))
+
+
+def address_of(peer: str) -> str:
+    """Where a node can be dialled."""
+    return f"/sim/{peer}/p2p/{peer}"
+
+
+def _mark(event: Event) -> bytes:
+    """What of an event goes into the digest: everything that an engine could tell apart."""
+    match event:
+        case Tick():
+            return b"tick"
+        case Asked() | Answered():
+            return b"%d %s" % (event.token, event.data)
+        case Gossip():
+            return event.author.encode() + event.forwarder.encode() + event.data
+        case JobDone(token, Trained() as trained):
+            return b"%d %s %s" % (token, trained.outcome.state.values_V.tobytes(), trained.values)
+        case JobDone(token, Ranked() as ranked):
+            return b"%d %s" % (token, repr(ranked.items).encode())
+        case _:
+            return repr(event).encode()
+
+
+@contextmanager
+def remembered_verifications() -> Iterator[None]:
+    """Within, a signature that was good once is not verified again, whichever node asks: that is a pure function of its
+    bytes, and thousands of nodes hear the same. What is not good is verified, and refused, every time."""
+    plain = protocol.envelope.verify
+    setattr(protocol.envelope, "verify", lru_cache(VERIFICATIONS_REMEMBERED)(verify))  # noqa: B010
+    try:
+        yield
+    finally:
+        setattr(protocol.envelope, "verify", plain)  # noqa: B010
