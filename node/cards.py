@@ -24,7 +24,7 @@ from node.index import Index
 from node.ranking import histories_of
 from node.store import Rating
 from node.taught import Taught, taught_model
-from protocol.card import NONCE_BYTES, Card, seal_card
+from protocol.card import NONCE_BYTES, Card
 from protocol.vectors import pack_vectors
 
 CARD_DAYS_MAX = 365
@@ -38,9 +38,20 @@ RATINGS_MIN = 5
 
 
 def make_card(
-    home: Home, index: Index, ratings: Sequence[Rating], user: str, taught: Taught | None, now_ms: int, days: int
-) -> bytes:
-    """A user's sealed card, by what was learned with others. Raises: UserError where there is too little to tell."""
+    index: Index,
+    ratings: Sequence[Rating],
+    user: str,
+    taught: Taught | None,
+    *,
+    encoder: str,
+    fingerprint: str,
+    now_ms: int,
+    days: int,
+) -> Card:
+    """A user's card, by what was learned with others, for the shop to seal. `encoder` is the name.
+
+    Raises: UserError where there is too little to tell.
+    """
     users = sorted({rating.user for rating in ratings} | {user})
     histories = histories_of(index, ratings, users)
     history = histories[users.index(user)]
@@ -48,11 +59,11 @@ def make_card(
         raise UserError(f"{user} has {len(history)} ratings of known items here; a card needs at least {RATINGS_MIN}")
     if not np.ptp(history.values):
         raise UserError(f"{user} rated everything alike, which tells no taste; a card needs likes and dislikes")
-    model = taste_model(index, histories, taught, basis_of(home.config.encoder))
+    model = taste_model(index, histories, taught, basis_of(encoder))
     image_D, text_D = taste_halves(model.taste(history), index.items, model.basis)
     (vector,) = pack_vectors(image_D[None], text_D[None])
-    card = Card(
-        encoder=bytes.fromhex(home.config.fingerprint),
+    return Card(
+        encoder=bytes.fromhex(fingerprint),
         vector=vector,
         nonce=os.urandom(NONCE_BYTES),
         issued_ms=now_ms,
@@ -60,7 +71,6 @@ def make_card(
         consent=CONSENT,
         noise=0.0,
     )
-    return seal_card(home.identity, card)
 
 
 def taste_model(index: Index, histories: Sequence[History], taught: Taught | None, basis: str) -> TastePrior:

@@ -14,7 +14,7 @@ from node.control import need_node
 from node.errors import UserError
 from node.report import Report, item_line
 from node.session import home_index, home_taught, open_store, the_item
-from protocol.card import CARD_BYTES_MAX, open_card
+from protocol.card import CARD_BYTES_MAX, open_card, seal_card
 from protocol.identity import parse_peer_id, peer_id
 from protocol.limits import RemoteError
 from protocol.query import RECEIPT_BYTES_MAX, RESULTS_MAX, SUBJECT_BYTES_MAX, Query, pack_item_subject, verify_receipt
@@ -133,9 +133,18 @@ def run_card_export(options: Namespace) -> Report:
         raise UserError(f"--days must be 1 to {CARD_DAYS_MAX}")
     with open_store(home) as store:
         index = home_index(home, store)
-        sealed = make_card(home, index, store.ratings(), options.user, home_taught(home, store), now_ms(), options.days)
+        card = make_card(
+            index,
+            store.ratings(),
+            options.user,
+            home_taught(home, store),
+            encoder=home.config.encoder,
+            fingerprint=home.config.fingerprint,
+            now_ms=now_ms(),
+            days=options.days,
+        )
+    sealed = seal_card(home.identity, card)
     write_file(Path(options.out), sealed)
-    _, card = open_card(sealed)
     document = {**card_document(sealed), "out": options.out}
     return Report(document, [f"{options.out}: {len(sealed)} bytes, good for {options.days} days", card.consent])
 

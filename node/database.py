@@ -125,6 +125,7 @@ class Database:
     def __init__(self, path: Path, busy_ms: int = BUSY_MS) -> None:
         """Open or create. Raises: UserError when the file is not ours, is too new, or can't be opened."""
         self.path = path
+        self._durable: bool | None = None
         with self._named_errors():
             self._connection = sqlite3.connect(
                 path, timeout=busy_ms / 1000, isolation_level=None, check_same_thread=False
@@ -156,7 +157,9 @@ class Database:
             yield self._connection
             return
         with self._named_errors():
-            self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            if durable is not self._durable:
+                self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:

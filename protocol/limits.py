@@ -41,7 +41,7 @@ GOSSIP_BYTES_MAX = 60_000
 # Publishers that a node knows of, the quarantined ones included: a sealed head or a fork proof of each fits one frame.
 HEADS_MAX = 1000
 # One's own head is told again so often, for those who missed it: 5 KB a second from 1,000 publishers.
-ANNOUNCE_MS = 60_000
+ANNOUNCE_MS = 300_000
 # How far two clocks may differ.
 SKEW_MS = 2 * 60 * 1000
 # Items of one catalog. A million take 1.6 GB of disk, and a head may claim any number; no shop seen comes near this.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, TypeAlias, get_args
 
 from protocol import limits, wire
@@ -246,7 +247,12 @@ def _parse(packed: bytes, allowed: tuple[type[Any], ...], bytes_max: int) -> Any
 
 def astuple_shallow(frame: Frame) -> tuple[Any, ...]:
     """The fields as they are; dataclasses.astuple would also unfold what is inside."""
-    return tuple(getattr(frame, field.name) for field in fields(frame))
+    return tuple(getattr(frame, name) for name in _names(type(frame)))
+
+
+@lru_cache
+def _names(frame: type[Frame]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(frame))
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Pictures of the reproduction (PNG), after the seed's slides. Draws what it is given; matplotlib's only door."""
+"""Pictures of the reproduction (PNG), after the seed's slides. Draws what it is given; a door to matplotlib."""
 
 from __future__ import annotations
 

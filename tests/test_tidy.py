@@ -40,7 +40,7 @@ FOREIGN = {
     },
 }
 LIBP2P = tuple(f"node/libp2p_{room}.py" for room in ("transport", "host", "guards", "pubsub"))
-# library -> the files that may import it, one for all but libp2p, whose guards fill more
+# library -> the files that may import it, one for most; libp2p's guards and the pictures fill more
 DOORS: dict[str, str | tuple[str, ...]] = {
     "msgpack": "protocol/wire.py",
     "cryptography": "protocol/identity.py",
@@ -50,7 +50,7 @@ DOORS: dict[str, str | tuple[str, ...]] = {
     "open_clip": "models/clip.py",
     "dp_accounting": "models/privacy.py",
     "ray": "sim/sweep.py",
-    "matplotlib": "sim/plots.py",
+    "matplotlib": ("sim/plots.py", "sim/outcome_plots.py", "sim/plot_style.py"),
     "optuna": "sim/tuning.py",
     "pyarrow": "node/documents.py",
 }
