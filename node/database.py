@@ -138,6 +138,11 @@ class Database:
             self._connection.execute(f"PRAGMA mmap_size={MAPPED_BYTES_MAX}")
             self._migrate()
 
+    @property
+    def changes(self) -> int:
+        """How many rows were written through this connection."""
+        return self._connection.total_changes
+
     def close(self) -> None:
         self._connection.close()
 

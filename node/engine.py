@@ -15,7 +15,7 @@ from node.database import Database
 from node.events import Command, Effect, Event, JobDone, Started, Tick
 from node.learned import Learned
 from node.learning_service import NO_LEARNING, LearningPlan, LearningService
-from node.outbox import Outbox, Pending
+from node.outbox import Outbox, Pending, Traffic
 from node.owner_service import OwnerService
 from node.peers import Peers
 from node.query_service import Policy, QueryService
@@ -88,6 +88,16 @@ class Engine:
                 self._handle(event, now_ms)
             self._catalogs.pump(now_ms)
         return self._outbox.take_effects()
+
+    @property
+    def peers(self) -> list[str]:
+        """Who is connected."""
+        return list(self._peers.connected)
+
+    @property
+    def traffic(self) -> Traffic:
+        """What went in and out since the start."""
+        return self._outbox.traffic
 
     def due_ms(self, now_ms: int) -> int:
         """When the next `Tick` may find something to do; those before it find nothing, and may be left out.

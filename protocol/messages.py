@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from typing import Any, TypeAlias, get_args
 
 from protocol import limits, wire
@@ -247,12 +246,7 @@ def _parse(packed: bytes, allowed: tuple[type[Any], ...], bytes_max: int) -> Any
 
 def astuple_shallow(frame: Frame) -> tuple[Any, ...]:
     """The fields as they are; dataclasses.astuple would also unfold what is inside."""
-    return tuple(getattr(frame, name) for name in _names(type(frame)))
-
-
-@lru_cache
-def _names(frame: type[Frame]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(frame))
+    return tuple(getattr(frame, name) for name in _NAMES[type(frame)])
 
 
 def _plain(value: Any) -> Any:
@@ -346,5 +340,8 @@ FRAMES: dict[int, tuple[type[Any], tuple[Check, ...]]] = {
     15: (Refused, (_reason,)),
     16: (AskUpdate, (_name, _name, number_of(0, AT_MS_MAX), bytes_of(0, UPDATE_BYTES_MAX))),
     17: (UpdateAnswer, (bytes_of(0, UPDATE_BYTES_MAX),)),
+}
+_NAMES: dict[type[Any], tuple[str, ...]] = {
+    frame: tuple(field.name for field in fields(frame)) for frame, _ in FRAMES.values()
 }
 KINDS: dict[type[Any], int] = {frame: kind for kind, (frame, _) in FRAMES.items()}

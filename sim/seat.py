@@ -115,6 +115,11 @@ class Seat:
         """Import into the own catalog."""
         self.store.write_items(self.catalog, writes)
 
+    @property
+    def unsigned(self) -> bool:
+        """Whether the own catalog has items or edits that no head speaks of."""
+        return bool(self.database.rows("SELECT 1 FROM edit LIMIT 1"))
+
     def whole(self) -> dict[str, bytes]:
         """Publisher -> sealed head of what is here whole."""
         return {one.publisher: one.head for one in self.replicas.held() if one.head is not None}

@@ -6,7 +6,7 @@ always the defaults, so that tuning never ends below them on validation data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,34 @@ def tune(score: Callable[[Params], float], space: Space, defaults: Params, trial
         values.append(value)
     best = max(range(len(values)), key=values.__getitem__)
     return Tuned(tried[best], values[best], values)
+
+
+class Search:
+    """A search that is asked for some settings at once and told their figures: the caller decides where they run.
+
+    Seeded: the same figures in the same batches give the same settings. No defaults; every parameter is in `space`.
+    """
+
+    def __init__(self, space: Space, trials: int, seed: int, *, maximise: bool) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        # constant_liar: those of one batch keep away from each other.
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=min(5, trials), constant_liar=True)
+        self._study = optuna.create_study(direction="maximize" if maximise else "minimize", sampler=sampler)
+        self._space = space
+        self._asked: list[optuna.Trial] = []
+
+    def ask(self, count: int) -> list[Params]:
+        """The next batch."""
+        self._asked = [self._study.ask() for _ in range(count)]
+        return [{name: _drawn(trial, name, room) for name, room in self._space.items()} for trial in self._asked]
+
+    def tell(self, figures: Sequence[float | None]) -> None:
+        """What the batch gave, in its order; None: nothing."""
+        for trial, figure in zip(self._asked, figures, strict=True):
+            if figure is None:
+                self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            else:
+                self._study.tell(trial, figure)
 
 
 def _drawn(trial: optuna.Trial, name: str, room: Range | tuple[Any, ...]) -> Any:

@@ -18,8 +18,22 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 import protocol.envelope
-from node.events import Command, Effect, Event, JobDone, Rank, Ranked, Reply, Say, Started, StartJob, Tick, Train, Trained
-from node.transport import Answered, Asked, Gossip
+from node.events import (
+    Command,
+    Effect,
+    Event,
+    JobDone,
+    Rank,
+    Ranked,
+    Reply,
+    Say,
+    Started,
+    StartJob,
+    Tick,
+    Train,
+    Trained,
+)
+from node.transport import Answer, Answered, Ask, Asked, Dial, Gossip, HangUp, Publish
 from protocol.identity import verify
 from sim.network import Arriving, Link, Network
 from sim.schedule import Schedule
@@ -176,7 +190,7 @@ class World:
                 self._deliver(RANK_MS, seat.number, JobDone(token, seat.ranker.run([job])[0]))
             case StartJob(token, Train() as job):
                 self._deliver(TRAIN_MS, seat.number, JobDone(token, seat.learner.run(job)))
-            case _:
+            case Ask() | Answer() | Publish() | Dial() | HangUp():
                 self.network.carry_out(seat.number, effect)
 
     def _deliver(self, delay_ms: int, number: int, event: Event | Arriving) -> None:
@@ -209,9 +223,8 @@ def _mark(event: Event) -> bytes:
 def remembered_verifications() -> Iterator[None]:
     """Within, a signature that was good once is not verified again, whichever node asks: that is a pure function of its
     bytes, and thousands of nodes hear the same. What is not good is verified, and refused, every time."""
-    plain = protocol.envelope.verify
     setattr(protocol.envelope, "verify", lru_cache(VERIFICATIONS_REMEMBERED)(verify))  # noqa: B010
     try:
         yield
     finally:
-        setattr(protocol.envelope, "verify", plain)  # noqa: B010
+        setattr(protocol.envelope, "verify", verify)  # noqa: B010

@@ -28,23 +28,28 @@ from typing import Any
 import numpy as np
 
 from models.evaluation import ndcg_at, paired_difference, precision_at
-from models.features import PricedItems, basis_of, priced, standard_log_price
-from models.fusion import centre_items, image_weight_of, similarity_sum
-from models.interactions import History, interactions_of
+from models.features import basis_of
+from models.interactions import interactions_of
 from models.recommender import Scores
 from models.registry import model_class
-from sim.datasets import Demo, write_demo
-from sim.personas import STYLES
-from sim.tastes import LIKED, Ratings, agree, block_scores, draw_ratings, draw_weights, style_numbers, style_statements
-from tests.bench.quality import encoded_world
+from sim.cross_platform import (
+    CEILINGS,
+    LIKED_MEAN,
+    POPULARITY,
+    RANDOM,
+    RIDGE,
+    World,
+    history_of,
+    liked_mean,
+    load_world,
+)
+from sim.tastes import LIKED
 from tests.bench.row import Row
 
 K = 10
 WORLDS = 8
 FOLDS = 3
-RANDOM, POPULARITY, LIKED_MEAN, RIDGE = "floor: random", "popularity", "mean of liked", "ridge"
 SHARED = ("taste_prior", "projection", "two_tower")
-CEILINGS = ("ceiling: seen, and price", "ceiling: all but noise")
 TRUTHS = ("complete", "rated-only")
 #: What is compared in each world; the goals speak of these.
 PAIRS = (
@@ -55,49 +60,6 @@ PAIRS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class World:
-    """One seed: the items of both shops, and what people think of them."""
-
-    seed: int
-    items: PricedItems
-    home: slice
-    away: slice
-    ratings: Ratings
-    seen_UI: Scores
-    """The part of the scores that shows in picture, text and price: float32 [people, items]."""
-
-
-def load_world(seed: int, people: int, encoder: Any, name: str, folder: Path) -> World:
-    """Render and encode the demo of that seed, or take both from `folder`."""
-    demo = write_demo(folder / f"seed-{seed}", seed)
-    stored = folder / f"vectors-{seed}-{encoder.fingerprint[:16]}.npz"
-    if not stored.is_file():
-        world = encoded_world(seed, encoder, folder)
-        np.savez(stored, image_ID=world.image_ID, text_ID=world.text_ID)
-    with np.load(stored) as vectors:
-        items = centre_items(vectors["image_ID"], vectors["text_ID"], image_weight_of(name))
-    shop_I = np.repeat(np.arange(len(demo.shops)), [len(shop.listings) for shop in demo.shops])
-    price_I = np.array([listing.price_minor for listing in demo.listings], np.float64)
-    ratings, seen_UI = crowd(demo, people)
-    items_priced = priced(items, standard_log_price(price_I, shop_I))
-    return World(seed, items_priced, demo.columns(0), demo.columns(1), ratings, seen_UI)
-
-
-def crowd(demo: Demo, people: int) -> tuple[Ratings, Scores]:
-    """Ratings of the demo's thirty or, for more, of them and others; and what of their scores can be seen."""
-    scores, ratings = demo.scores, demo.ratings
-    if people > len(demo.personas):
-        rng = np.random.default_rng([demo.seed, people])
-        others = rng.integers(0, len(STYLES), people - len(demo.personas))
-        style_U = np.concatenate([style_numbers(demo.personas), others])
-        weights = draw_weights(demo.features, style_U, rng, style_statements(demo.personas))
-        agree(weights, demo.features, demo.personas)
-        scores = block_scores(weights, demo.features)
-        ratings = draw_ratings(scores, rng)
-    return ratings, (ratings.visible_UI + scores["price"]).astype(np.float32)
-
-
 def scores_of(world: World, basis: str) -> Iterator[tuple[str, Scores]]:
     """Every line of the table: its name and float32 [people, items of B], floor first, ceilings last."""
     people = len(world.ratings.complete_UI)
@@ -106,7 +68,7 @@ def scores_of(world: World, basis: str) -> Iterator[tuple[str, Scores]]:
     at_home = [history_of(world, user, world.home) for user in range(people)]
     order = rng.permutation(people)
     yield RANDOM, rng.random((people, world.away.stop - world.away.start)).astype(np.float32)
-    yield LIKED_MEAN, np.stack([_mean_of_liked(world, one) for one in at_home])
+    yield LIKED_MEAN, liked_mean(world.items, at_home)[:, world.away]
     for name in (POPULARITY, "content", RIDGE, "ridge, strength chosen", *SHARED, "delta"):
         scores_UI = np.empty((people, world.away.stop - world.away.start), np.float32)
         for fold in range(FOLDS):
@@ -121,19 +83,6 @@ def scores_of(world: World, basis: str) -> Iterator[tuple[str, Scores]]:
         yield name, scores_UI
     yield CEILINGS[0], world.seen_UI[:, world.away]
     yield CEILINGS[1], world.ratings.ideal_UI[:, world.away].astype(np.float32)
-
-
-def history_of(world: World, user: int, columns: slice) -> History:
-    """The ratings that somebody gave in these columns; rows count over both shops."""
-    rows = np.flatnonzero(world.ratings.present_UI[user, columns]).astype(np.int64) + columns.start
-    return History(rows, world.ratings.complete_UI[user, rows].astype(np.float32))
-
-
-def _mean_of_liked(world: World, history: History) -> Scores:
-    """Similarity to the mean of what was liked; what most shops would do with vectors."""
-    rows = history.items[history.values >= LIKED]
-    total_I: Scores = similarity_sum(world.items, rows, np.full(len(rows), 1 / max(len(rows), 1), np.float32))
-    return total_I[world.away]
 
 
 Figures = dict[tuple[str, str, str], list[np.ndarray[Any, np.dtype[np.float64]]]]

@@ -33,8 +33,8 @@ from models.shared_model import NO_MOMENTS, Crowd, InvalidBlockError, SharedMode
 from models.shared_models import shared_model
 from models.shared_taste import SharedTaste
 from protocol.weights import pack_weights, parse_weights
+from sim.cross_platform import history_of, load_world
 from sim.tastes import LIKED
-from tests.bench.discover import history_of, load_world
 from tests.bench.row import Row
 
 LEARNERS, ASKED = 300, 200

@@ -36,8 +36,8 @@ from models.interactions import History, interactions_of
 from models.linear_taste import Told, posterior
 from models.privacy import membership_auc_max, noise_multiplier_for, private_sums
 from models.taste_prior import ITERATIONS, TasteBlock, TastePrior, improve, m_step, start_block
+from sim.cross_platform import World, load_world
 from sim.tastes import LIKED
-from tests.bench.discover import World, load_world
 from tests.bench.row import Row
 
 K = 10

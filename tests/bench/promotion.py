@@ -39,10 +39,10 @@ from models.vetting import judge
 from node.index import Index
 from node.store import Catalog, Rating, StoredItem
 from node.vetting import Vetted, compare_pictures, scene_of, vet_catalog
+from sim.cross_platform import World, load_world
 from sim.datasets import Demo, build_demo
 from sim.personas import STYLES
 from sim.tastes import LIKED, style_numbers
-from tests.bench.discover import World, load_world
 from tests.bench.row import Row
 from tests.planting import planted
 

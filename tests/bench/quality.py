@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ from models.fusion import Items, Vectors, centre_items, image_weight_of
 from models.interactions import History, Interactions, interactions_of
 from models.popularity import Popularity
 from models.recommender import Recommender, Scores
-from node.catalog import caption
+from sim.cross_platform import Encodes, encode_demo
 from sim.datasets import Demo, write_demo
 from sim.tastes import LIKED, VISIBLE
 from tests.bench.row import Row
@@ -38,14 +38,6 @@ K = 10
 HIDDEN = 0.2
 SEEDS = 3
 TRUTHS = ("complete", "observed", "rated-only")
-
-
-class Encodes(Protocol):
-    """The part of models.clip.Encoder that is needed here."""
-
-    def encode_images(self, pictures: Sequence[Any], *, progress: bool = False) -> Any: ...
-
-    def encode_texts(self, texts: Sequence[str], *, progress: bool = False) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +76,9 @@ class Question:
 def encoded_world(seed: int, encoder: Encodes, folder: Path) -> World:
     """Render (or reuse) the demo of that seed below `folder` and encode it as an import would."""
     demo = write_demo(folder / f"seed-{seed}", seed)
-    pictures = [
-        folder / f"seed-{seed}" / shop.trade.platform.lower() / "images" / listing.picture
-        for shop in demo.shops
-        for listing in shop.listings
-    ]
+    halves = encode_demo(demo, encoder, folder / f"seed-{seed}")
     perfect_ID = np.concatenate([demo.features.values[block] for block in VISIBLE], axis=1) / len(VISIBLE) ** 0.5
-    return World(
-        demo,
-        encoder.encode_images(pictures).vectors,
-        encoder.encode_texts([caption(listing.record()) for listing in demo.listings]).vectors,
-        perfect_ID.astype(np.float32),
-    )
+    return World(demo, *halves, perfect_ID.astype(np.float32))
 
 
 def questions(demo: Demo) -> Iterator[Question]:

@@ -1,0 +1,285 @@
+"""Scenarios of the network: what happens to catalogs when nodes go away, networks break, prices storm."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+from node.events import Event
+from node.store import Write
+from protocol.records import Item, pack_item, parse_item
+from sim.checkers import resurrected, unsettled
+from sim.outcome import Assertion, Outcome
+from sim.seat import Seat
+from sim.stage import Cast, Options, Stage
+from sim.world import World
+
+SETTLE_S = 600.0
+
+
+def settle(stage: Stage, seconds: float = SETTLE_S) -> Assertion:
+    """Faults have stopped: everybody comes to hold the same, and nothing waits any more."""
+    began = stage.world.seconds
+    stage.run(seconds, lambda: not unsettled(stage.seats))
+    complaints = unsettled(stage.seats)
+    took = stage.world.seconds - began
+    figures = f"after {took:.0f} s" if not complaints else f"after {took:.0f} s: {complaints[0]}"
+    return Assertion("all nodes hold the same verified catalogs once faults have stopped", not complaints, figures)
+
+
+def reprice(write: Write, price_minor: int) -> Write:
+    """The same item at another price."""
+    item = parse_item(write.packed)
+    changed = Item(**{name: getattr(item, name) for name in item.__slots__} | {"price_minor": price_minor})
+    return Write(write.item, pack_item(changed), write.vector, write.source)
+
+
+def churn(options: Options) -> Outcome:
+    """About half of the nodes are away at any moment; once they are back, all know all, and recommend as well."""
+    nodes = options.nodes_or(20)
+    away, turn_s = options.number("away", 0.5, 0, 0.9), options.number("turn_s", 120.0, 10)
+    periods = round(options.number("periods", 16, 1, 200))
+    figures = []
+    for share in (0.0, away):
+        stage = Stage(options, Cast(nodes, 40, 12 * nodes), options.link())
+        stage.start()
+        stage.run(stage.cast.period_s)
+        toss = random.Random(f"churn|{options.seed}")
+        curve = []
+        while stage.world.seconds < periods * stage.cast.period_s:
+            flock(stage, toss, share)
+            stage.run(turn_s)
+            curve.append((stage.world.seconds, float(sum(seat.engine is not None for seat in stage.seats))))
+        flock(stage, toss, 0.0)
+        settled = settle(stage)
+        stage.periods(2)
+        figures.append((stage, curve, settled, stage.ndcg()))
+    (calm, _, _, calm_ndcg), (stage, curve, settled, ndcg) = figures
+    told = stage.outcome("churn")
+    told.rows = stage.rows(periods)
+    told.rows.append({"setting": "p2p", "model": "taste_prior, nobody away", "platform": "all", "slice": "Discover",
+                      "ndcg": calm_ndcg})  # fmt: skip
+    told.curves["nodes that run"] = {f"{away:.0%} away": curve}
+    ratio = ndcg / calm_ndcg
+    told.asserted = [
+        settled,
+        Assertion("what was learned is within 1 % of the same nodes never away", ratio >= 0.99, f"{ratio:.4f}"),
+    ]
+    return told
+
+
+def flock(stage: Stage, toss: random.Random, away: float) -> None:
+    """So many are away from now on; half of those who go are killed between what they decided and what they said."""
+    gone = set(toss.sample(range(len(stage.seats)), round(away * len(stage.seats))))
+    for seat in stage.seats:
+        if seat.number in gone and seat.engine is not None:
+            stage.world.stop(seat)
+        elif seat.number not in gone and seat.engine is None:
+            stage.world.start(seat)
+
+
+def partition(options: Options) -> Outcome:
+    """For an hour half of the nodes can't reach the others, while both sides sell, reprice and drop things."""
+    nodes = options.nodes_or(50)
+    hours = options.number("hours", 1.0, 0.01, 24)
+    stage = Stage(options, Cast(nodes, 30, 0, learning=False), options.link())
+    stage.start()
+    first = settle(stage)
+    stage.world.network.divide({seat.number: seat.number % 2 for seat in stage.seats})
+    chance = random.Random(f"partition|{options.seed}")
+    dropped: dict[int, list[str]] = {}
+    changed = 0
+    for _ in range(6):
+        for seat in chance.sample(stage.shops, max(2, nodes // 10)):
+            writes = stage.town.writes_of(seat.number)
+            gone = [chance.choice(writes).item]
+            seat.store.remove_items(seat.catalog, gone)
+            kept = [one for one in writes if one.item not in {*dropped.get(seat.number, []), *gone}]
+            seat.write([reprice(one, chance.randint(500, 9_000)) for one in chance.sample(kept, 3)])
+            dropped.setdefault(seat.number, []).extend(gone)
+            changed += 4
+            stage.world.edited(seat)
+        stage.run(3600 * hours / 6)
+    apart = len(unsettled(stage.seats))
+    stage.world.network.divide(dict.fromkeys(range(nodes), 0))
+    told_ms = stage.world.now_ms
+    settled = settle(stage, 1200)
+    back = [one for number, items in dropped.items() for one in resurrected(stage.seats, stage.seats[number], items)]
+    told = stage.outcome("partition")
+    took = (stage.world.now_ms - told_ms) / 1000
+    told.rows = [{"setting": "p2p", "model": "catalogs", "platform": "all", "slice": "healing", "edits": changed,
+                  "differences_apart": apart, "seconds_to_heal": took}]  # fmt: skip
+    told.asserted = [
+        first,
+        Assertion("the sides differ while they are apart", apart > 0, f"{apart} differences"),
+        settled,
+        Assertion(
+            "nothing that was dropped comes back",
+            not back,
+            back[0] if back else f"{sum(map(len, dropped.values()))} dropped",
+        ),
+    ]
+    return told
+
+
+def price_storm(options: Options) -> Outcome:
+    """A shop changes a tenth of its prices every half minute; what moves is what changed."""
+    nodes = options.nodes_or(10)
+    items, storms = round(options.number("items", 1000, 10, 100_000)), round(options.number("storms", 10, 1, 1000))
+    stage = Stage(options, Cast(nodes, items, 0, learning=False), options.link())
+    for seat in stage.shops[1:]:
+        seat.store.remove_items(seat.catalog, [one.item for one in stage.town.writes_of(seat.number)[10:]])
+    stage.start()
+    settle(stage)
+    before = catalog_bytes(stage.seats)
+    chance = random.Random(f"storm|{options.seed}")
+    shop, changes, waits = stage.shops[0], 0, []
+    for _ in range(storms):
+        some = chance.sample(stage.town.writes_of(0), max(1, items // 10))
+        shop.write([reprice(one, chance.randint(500, 9_000)) for one in some])
+        stage.world.edited(shop)
+        began, own = stage.world.now_ms, shop.whole()[shop.peer]
+        stage.run(30.0, lambda: shop.whole()[shop.peer] != own and not unsettled(stage.seats))  # noqa: B023
+        waits.append(stage.world.now_ms - began)
+        stage.run(max(0.0, 30.0 - waits[-1] / 1000))
+        changes += len(some)
+    settled = settle(stage)
+    moved = catalog_bytes(stage.seats) - before
+    sizes = [len(one.packed) for one in stage.town.writes_of(0)]
+    changed_bytes = changes * (nodes - 1) * (sum(sizes) / len(sizes) + 64)
+    told = stage.outcome("price-storm")
+    told.latencies_ms["until every node has the new prices"] = waits
+    each = moved / (changes * (nodes - 1))
+    told.rows = [{"setting": "p2p", "model": "catalogs", "platform": "all", "slice": "storm", "changes": changes,
+                  "bytes_a_change": each, "share_of_records": moved / changed_bytes}]  # fmt: skip
+    told.asserted = [
+        settled,
+        Assertion("a changed price moves its record and at most 1 KB beside", each <= sum(sizes) / len(sizes) + 1024,
+                  f"{each:.0f} bytes a change and node, a record has {sum(sizes) / len(sizes):.0f}"),
+    ]  # fmt: skip
+    return told
+
+
+def catalog_bytes(seats: Sequence[Seat]) -> int:
+    """Bytes sent for catalogs, since the nodes started."""
+    kinds = ("AskTree", "TreeLevels", "AskFill", "Fill", "AskVectors", "VectorsAnswer", "Heads", "AskHeads", "Announce")
+    return sum(seat.engine.traffic.bytes_out.get(kind, 0) for seat in seats if seat.engine for kind in kinds)
+
+
+def new_item(options: Options) -> Outcome:
+    """Something new at one shop: how long until every other node could recommend it, with its vector and verified."""
+    nodes = options.nodes_or(100)
+    stage = Stage(options, Cast(nodes, 12, 2 * nodes, period_s=120.0, degree=3), options.link(50, 0.01))
+    for seat in stage.seats:
+        held_back = stage.town.writes_of(seat.number)[-1]
+        seat.store.remove_items(seat.catalog, [held_back.item])
+    stage.start()
+    first = settle(stage)
+    waits: list[int] = []
+    lists: list[int] = []
+    chance = random.Random(f"new item|{options.seed}")
+    for shop in chance.sample(stage.shops, min(nodes, round(options.number("launches", 10, 1, 1000)))):
+        waits += _launch(stage, shop)
+        lists.append(_listed(stage, shop))
+        stage.run(10)
+    told = stage.outcome("new-item")
+    told.latencies_ms["from publication to the verified item at another node"] = waits
+    p95 = sorted(waits)[max(0, round(0.95 * len(waits)) - 1)]
+    told.rows = [{"setting": "p2p", "model": "catalogs", "platform": "all", "slice": "New item", "launches": len(lists),
+                  "p95_ms": p95, "in_a_top_10": sum(lists)}]  # fmt: skip
+    told.asserted = [
+        first,
+        Assertion("95 of 100 nodes can recommend a new item within 5 virtual seconds", p95 <= 5_000, f"p95 {p95} ms"),
+        Assertion("the new items stand in eligible users' top 10 elsewhere", sum(lists) > 0, f"{sum(lists)} places"),
+    ]
+    return told
+
+
+def _launch(stage: Stage, shop: Seat) -> list[int]:
+    """Publish the item that was held back; for each other node the wait, in ms."""
+    write = stage.town.writes_of(shop.number)[-1]
+    shop.write([write])
+    stage.world.edited(shop)
+    began, waits = stage.world.now_ms, dict[int, int]()
+    stage.world.watch = _arrivals(shop, write.item, began, waits)
+    stage.run(120, lambda: len(waits) == len(stage.seats) - 1)
+    stage.world.watch = None
+    return [*waits.values(), *[120_000] * (len(stage.seats) - 1 - len(waits))]
+
+
+def _arrivals(shop: Seat, item: str, began: int, waits: dict[int, int]) -> Callable[[World, Seat, Event], None]:
+    def watch(world: World, seat: Seat, event: Event) -> None:
+        if seat is not shop and seat.number not in waits:
+            held = next((one for one in seat.replicas.held() if one.publisher == shop.peer), None)
+            if (
+                held is not None
+                and held.target is None
+                and item in (one.item.item for one in seat.store.find_items(item))
+            ):
+                waits[seat.number] = world.now_ms - began
+
+    return watch
+
+
+def _listed(stage: Stage, shop: Seat) -> int:
+    """At how many of a few other shops the new item is in the top 10 of somebody who would like it."""
+    column = stage.town.columns(shop.number).stop - 1
+    places = 0
+    for seat in [one for one in stage.judged() if one is not shop]:
+        eligible = [user for user in stage.people[seat.number] if stage.town.liked_UI[user, column]]
+        places += sum(column in stage.top_list(seat, user) for user in eligible)
+    return places
+
+
+def swarm(options: Options) -> Outcome:
+    """Everything at once, drawn from the seed: how many, how connected, what is lost, who dies, what is sold."""
+    chance = random.Random(f"swarm|{options.seed}")
+    nodes = options.nodes_or(chance.randint(3, 16))
+    cast = Cast(
+        shops=nodes,
+        items=chance.choice([1, 5, 30, 120]),
+        people=chance.randint(0, 6) * nodes,
+        degree=chance.randint(1, 4),
+        period_s=chance.choice([10.0, 60.0]),
+        learning=chance.random() < 0.7,
+        clocks_ms=chance.choice([0, 0, 5_000, 60_000]),
+        epsilon=chance.choice([None, None, 1.0]),
+    )
+    link = options.link(chance.choice([1, 50, 400]), chance.choice([0, 0.01, 0.1, 0.3]), chance.choice([0, 0, 0.05]))
+    stage = Stage(options, cast, link)
+    stage.start()
+    dropped: dict[int, list[str]] = {}
+    for _ in range(chance.randint(4, 12)):
+        _fault(stage, chance, dropped)
+        stage.run(chance.choice([1.0, 10.0, 45.0, 200.0]))
+    stage.world.network.divide(dict.fromkeys(range(nodes), 0))
+    stage.world.network.link = type(link)(link.latency_ms, link.spread, 0.0, link.doubled, link.bytes_second)
+    flock(stage, chance, 0.0)
+    settled = settle(stage, 1800)
+    back = [one for number, items in dropped.items() for one in resurrected(stage.seats, stage.seats[number], items)]
+    told = stage.outcome("swarm")
+    told.notes.append(f"drawn: {cast}, {link}")
+    told.asserted = [settled, Assertion("nothing that was dropped comes back", not back, back[0] if back else "")]
+    return told
+
+
+def _fault(stage: Stage, chance: random.Random, dropped: dict[int, list[str]]) -> None:
+    """One of: some go away, a network divides or heals, a shop edits."""
+    seat = chance.choice(stage.shops)
+    match chance.randrange(4):
+        case 0:
+            flock(stage, chance, chance.choice([0.0, 0.3, 0.6]))
+        case 1:
+            sides = {one.number: chance.randrange(2) for one in stage.seats}
+            stage.world.network.divide(sides if chance.random() < 0.6 else dict.fromkeys(sides, 0))
+        case 2:
+            known = dropped.setdefault(seat.number, [])
+            left = [one for one in stage.town.writes_of(seat.number) if one.item not in known]
+            gone = [one.item for one in chance.sample(left, min(2, len(left)))]
+            seat.store.remove_items(seat.catalog, gone)
+            known += gone
+            stage.world.edited(seat)
+        case _:
+            left = [one for one in stage.town.writes_of(seat.number) if one.item not in dropped.get(seat.number, [])]
+            seat.write([reprice(one, chance.randint(500, 9_000)) for one in chance.sample(left, min(5, len(left)))])
+            stage.world.edited(seat)
