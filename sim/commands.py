@@ -20,9 +20,34 @@ def add(commands: Any) -> None:
     )
     demo.add_argument("--out", metavar="DIR", help="where the demo goes (default: p2prec-demo in this folder)")
     demo.add_argument("--seed", type=int, default=0, help="which shops and customers (default 0)")
-    sim = commands.add_parser("sim", help="judge recommenders, on any ratings and on those of the seed")
+    sim = commands.add_parser("sim", help="simulate networks of nodes; judge recommenders on any ratings")
     # The parser class of the command line, whose complaints are one line.
     verbs = sim.add_subparsers(metavar="VERB", required=True, parser_class=type(sim))
+    command(verbs, "list", "sim.scenarios:run_list", "the scenarios that can be run")
+    run = command(verbs, "run", "sim.scenarios:run_scenario", "a simulation by the very engine that nodes run")
+    run.add_argument("scenario", metavar="SCENARIO", help="one of p2prec sim list")
+    run.add_argument("--nodes", metavar="N", type=int, help="how many nodes (default: the scenario's own number)")
+    run.add_argument("--seed", metavar="S", type=int, default=0, help="decides everything that happens (default 0)")
+    run.add_argument("--out", metavar="DIR", help="where report.html, outcome.json and plots go (default: nowhere)")
+    run.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], help="a parameter of the scenario; may be repeated"
+    )
+    sweep = command(
+        verbs,
+        "sweep",
+        "sim.sweep:run_sweep",
+        "many simulations: seeds, scenarios, parameters, or a search by Optuna",
+    )
+    sweep.add_argument("config", metavar="CONFIG", help="TOML file; docs/simulator.md says what is in it")
+    sweep.add_argument(
+        "--engine",
+        metavar="NAME",
+        default="local",
+        help="local (default: all cores) or ray (RAY_ADDRESS, else this machine)",
+    )
+    sweep.add_argument(
+        "--out", metavar="DIR", help="where rows are kept, and gone on from (default: CONFIG's name and -sweep)"
+    )
     _add_evaluate(verbs)
     reproduce = command(
         verbs, "reproduce", "sim.reproduce:run_reproduce", "the seed's table: published, as published run again, honest"

@@ -84,7 +84,7 @@ def features_of(shops: Sequence[Shop], seed: int) -> Features:
     """What tastes can be about in these shops. A price is dear or cheap beside the same shop's other prices."""
     garments = [listing.garment for shop in shops for listing in shop.listings]
     log_prices = [np.log([listing.price_minor for listing in shop.listings]) for shop in shops]
-    standard = [(log_price - log_price.mean()) / log_price.std() for log_price in log_prices]
+    standard = [(log_price - log_price.mean()) / max(log_price.std(), 1e-12) for log_price in log_prices]
     attributes: dict[Block, list[str]] = {
         "category": [garment.category for garment in garments],
         "colour": [garment.colour for garment in garments],

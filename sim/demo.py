@@ -142,7 +142,7 @@ def meet(folder: Path, homes: list[Home]) -> dict[str, Any]:
     """Both nodes run, until each holds both catalogs; then the first asks the second, and checks its receipt."""
     receipt = folder / "receipt"
     first, second = homes
-    # Without learning: what it learns in these few seconds hangs on the machine's speed, and a demo says the same twice.
+    # Without learning: what is learned in these seconds hangs on the machine's speed, and a demo says the same twice.
     with NodeProcess(first, "--learn", "none") as one:
         one.ready()
         with NodeProcess(second, "--learn", "none", "--peer", one.address) as other:

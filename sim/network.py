@@ -1,8 +1,9 @@
 """The virtual network: connections, frames on their way, and the gossip mesh, as node.libp2p_transport has them.
 
-Every link has a latency, a spread of it (which reorders), a bandwidth, a loss and a share of frames told twice. A lost
-question or answer is a stream that broke: who asked hears so after the transport's deadline. A lost gossip message is
-lost; the mesh has other ways. Knows nothing of what frames mean; the engines decide everything.
+Every link has a latency, a spread of it (which reorders), a bandwidth, a loss of packets, which TCP mends and which
+therefore costs time, a share of streams that break, and of frames told twice. Of a question or answer whose stream
+broke the asker hears after the transport's deadline; a gossip message is then lost, and the mesh has other ways. Knows
+nothing of what frames mean; the engines decide everything.
 """
 
 from __future__ import annotations
@@ -31,18 +32,21 @@ from node.transport import (
 
 # node.libp2p_pubsub's: links of the topic mesh that a node makes itself, and how many others may make with it.
 MESH_DEGREE, MESH_DEGREE_MAX = 6, 12
+# TCP's, as Linux has them: a packet's payload, and how long it waits at least before it sends one again.
+PACKET_BYTES, RESEND_MS_MIN = 1_400, 200
 # An answer that did not come by then does not come (node.libp2p_transport); a connection without a pulse is dropped.
 ASK_MS_MAX, DIAL_MS_MAX, PULSE_MS_MAX = 30_000, 15_000, 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Every link is like this; `latency_ms` one way, drawn between it and `spread` times it. `loss` and `doubled` are
-    shares of frames, `bytes_second` what a node can send, 0 for no limit."""
+    """Every link is like this; `latency_ms` one way, drawn between it and `spread` times it. `loss` is a
+    share of packets, `broken` and `doubled` of frames; `bytes_second` is what a node can send, 0 for no limit."""
 
     latency_ms: int = 50
     spread: float = 1.5
     loss: float = 0.0
+    broken: float = 0.0
     doubled: float = 0.0
     bytes_second: int = 12_500_000
 
@@ -178,7 +182,7 @@ class Network:
     def _send(self, me: int, other: int, data: bytes, event: Callable[[bytes], Event]) -> bool:
         """Whether the frame is on its way."""
         delay_ms = self._delay_ms(me, other, len(data))
-        if self.link.loss and self._rng.random() < self.link.loss:
+        if self._breaks():
             return False
         changed = self.tamper(me, other, data) if self.tamper is not None else data
         if changed is None:
@@ -193,11 +197,24 @@ class Network:
         count = self.sent.setdefault((me, other), [0, 0])
         count[0] += 1
         count[1] += size
+        lost_ms = self._resent_ms(size) if self.link.loss else 0
         if not self.link.bytes_second:
-            return self._latency_ms()
+            return lost_ms + self._latency_ms()
         port, now_ms = self.ports[me], self._now()
         port.free_ms = max(port.free_ms, now_ms) + 1000 * size // self.link.bytes_second
-        return port.free_ms - now_ms + self._latency_ms()
+        return port.free_ms - now_ms + lost_ms + self._latency_ms()
+
+    def _resent_ms(self, size: int) -> int:
+        """What lost packets cost: each round of losses a timeout, twice as long each time (RFC 6298)."""
+        wait_ms, timeout_ms = 0, max(RESEND_MS_MIN, 2 * self.link.latency_ms)
+        packets = -(-size // PACKET_BYTES)
+        while packets and self._rng.random() < 1 - (1 - self.link.loss) ** packets:
+            wait_ms += timeout_ms
+            timeout_ms, packets = 2 * timeout_ms, 1
+        return wait_ms
+
+    def _breaks(self) -> bool:
+        return bool(self.link.broken) and self._rng.random() < self.link.broken
 
     def _latency_ms(self) -> int:
         return round(self.link.latency_ms * self._rng.uniform(1, self.link.spread))
@@ -209,7 +226,7 @@ class Network:
         for other in self.ports[me].mesh:
             if other != but and other not in rumour.seen:
                 delay_ms = self._delay_ms(me, other, len(rumour.data))
-                if not (self.link.loss and self._rng.random() < self.link.loss):
+                if not self._breaks():
                     self._deliver(delay_ms, other, Arriving(me, rumour))  # type: ignore[arg-type]
 
     def _graft(self, port: Port) -> None:

@@ -40,6 +40,8 @@ class Outcome:
     events: int = 0
     virtual_seconds: float = 0.0
     wall_seconds: float = 0.0
+    replay: str = ""
+    """The command that runs it again; empty: the scenario's name, nodes and seed say it."""
     rows: list[Row] = field(default_factory=list)
     asserted: list[Assertion] = field(default_factory=list)
     curves: dict[str, dict[str, list[tuple[float, float]]]] = field(default_factory=dict)

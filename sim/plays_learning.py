@@ -15,6 +15,7 @@ from protocol.vectors import pack_vectors, parse_vectors
 from protocol.weights import pack_weights
 from sim.outcome import Assertion, Outcome, Row
 from sim.plays_network import settle
+from sim.referee import P2P
 from sim.seat import Seat
 from sim.stage import CHECKED_MAX, P2P, TASTE, Cast, K, Options, Stage
 from sim.town import DIM, SPACE
@@ -98,7 +99,7 @@ def own_ndcg(stage: Stage, seat: Seat, line: str) -> float:
     setting, model = ("isolated", "ridge") if line == "ridge" else (P2P, TASTE)
     scores_UI = stage.scores(setting, model, seat, [history])
     among_UI = ~stage.town.ratings.present_UI[user][None]
-    return float(ndcg_at(scores_UI, stage.town.liked_UI[user][None], among_UI, K)[0])
+    return float(ndcg_at(scores_UI, stage.town.liked[user][None], among_UI, K)[0])
 
 
 def cold_start(options: Options) -> Outcome:
@@ -143,7 +144,7 @@ def newcomers(
     among_UI = np.ones(scores_UI.shape, bool)
     for row, one in enumerate(asked):
         among_UI[row, one.items] = False
-    return ndcg_at(scores_UI, stage.town.liked_UI[stage.asked.start : stage.asked.stop], among_UI, K)
+    return ndcg_at(scores_UI, stage.town.liked[stage.asked.start : stage.asked.stop], among_UI, K)
 
 
 class Liar(Learner):
@@ -185,8 +186,9 @@ def byzantine(options: Options) -> Outcome:
     told.rows = stage.rows(PERIODS)
     for question in ("Discover", "Warm"):
         clean, attacked = calm.ndcg(calm_honest, question), stage.ndcg(honest, question)
-        told.rows += [{"setting": P2P, "model": f"{TASTE}, {name}", "platform": "honest", "slice": question, "ndcg": ndcg}
-                      for name, ndcg in (("nobody lies", clean), (f"{lying:.0%} lie", attacked))]  # fmt: skip
+        for name, ndcg in (("nobody lies", clean), (f"{lying:.0%} lie", attacked)):
+            told.rows.append({"setting": P2P, "model": f"{TASTE}, {name}", "platform": "honest", "slice": question,
+                              "ndcg": ndcg})  # fmt: skip
         told.asserted.append(Assertion(f"{question}: liars cost honest nodes at most 5 %", attacked >= 0.95 * clean,
                                        f"{attacked:.4f} / {clean:.4f} = {attacked / clean:.4f}"))  # fmt: skip
     told.asserted.append(settled)
@@ -210,8 +212,9 @@ def promotion(options: Options) -> Outcome:
     lied = exposure(stage, pushed)
     usual = K / len(stage.town.writes)
     told = stage.outcome("promotion")
-    told.rows = [{"setting": P2P, "model": name, "platform": "all", "slice": "promotion", "exposure": share,
-                  "times_usual": share / usual} for name, share in (("honest vector", clean), ("blended vector", lied))]  # fmt: skip
+    for name, share in (("honest vector", clean), ("blended vector", lied)):
+        told.rows.append({"setting": P2P, "model": name, "platform": "all", "slice": "promotion", "exposure": share,
+                          "times_usual": share / usual})  # fmt: skip
     told.notes.append(
         "vetting (p2prec catalog vet) is the owner's to run and is not run here: this is the exposure without it"
     )
@@ -232,7 +235,7 @@ def exposure(stage: Stage, column: int) -> float:
 
 def blended(stage: Stage, write: Write) -> Write:
     """The item with the mean direction of the best-liked tenth of the town as its vector."""
-    liked = np.argsort(-stage.town.liked_UI.mean(axis=0), kind="stable")[: len(stage.town.writes) // 10]
+    liked = np.argsort(-stage.town.liked.mean(axis=0), kind="stable")[: len(stage.town.writes) // 10]
     image_ID, text_ID = parse_vectors([stage.town.writes[column].vector for column in liked.tolist()], DIM)
     (vector,) = pack_vectors(image_ID.mean(axis=0, keepdims=True), text_ID.mean(axis=0, keepdims=True))
     item: Item = parse_item(write.packed)

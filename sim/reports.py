@@ -52,6 +52,8 @@ def write_report(outcome: Outcome, folder: Path) -> list[Path]:
 
 def replay_command(outcome: Outcome) -> str:
     """What runs it again."""
+    if outcome.replay:
+        return outcome.replay
     nodes = f" --nodes {outcome.nodes}" if outcome.nodes else ""
     return f"p2prec sim run {shlex.quote(outcome.scenario)}{nodes} --seed {outcome.seed}"
 

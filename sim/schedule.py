@@ -1,4 +1,4 @@
-"""Virtual time: what happens when, in whole milliseconds; of two things at one moment the one ordered first comes first.
+"""Virtual time: what happens when, in whole milliseconds; of two things at one moment the first ordered comes first.
 
 Nothing here knows what happens. Floats would collide and drift, so times are integers (design, section 8).
 """

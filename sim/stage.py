@@ -49,9 +49,20 @@ class Options:
     nodes: int | None = None
     parameters: Mapping[str, float | int | str] = field(default_factory=dict)
     progress: Callable[[World], object] = lambda world: None
+    used: set[str] = field(default_factory=set)
+    """Parameters that the scenario asked for: others are mistakes."""
+
+    def word(self, name: str, default: str, allowed: Sequence[str] = ()) -> str:
+        """A parameter. Raises: UserError."""
+        self.used.add(name)
+        value = str(self.parameters.get(name, default))
+        if allowed and value not in allowed:
+            raise UserError(f"{name} must be {' or '.join(allowed)}, not {value!r}")
+        return value
 
     def number(self, name: str, default: float, low: float = 0.0, high: float = 1e9) -> float:
         """A parameter. Raises: UserError."""
+        self.used.add(name)
         value = self.parameters.get(name, default)
         if not isinstance(value, int | float) or not low <= value <= high:
             raise UserError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}")
@@ -64,13 +75,14 @@ class Options:
             raise UserError(f"--nodes must be {low} to {high} in this scenario, not {nodes}")
         return nodes
 
-    def link(self, latency_ms: int = 50, loss: float = 0.0, doubled: float = 0.0) -> Link:
-        """Every link of the network, with the parameters latency_ms, loss, doubled and mbit_second."""
+    def link(self, latency_ms: int = 50, loss: float = 0.0, broken: float = 0.0, doubled: float = 0.0) -> Link:
+        """Every link of the network, with the parameters latency_ms, loss, broken, doubled and mbit_second."""
         mbit = self.number("mbit_second", 100.0, 0.01)
         return Link(
             round(self.number("latency_ms", latency_ms, 0, 10_000)),
             1.5,
-            self.number("loss", loss, 0, 1),
+            self.number("loss", loss, 0, 0.9),
+            self.number("broken", broken, 0, 1),
             self.number("doubled", doubled, 0, 1),
             round(125_000 * mbit),
         )
@@ -229,7 +241,7 @@ class Stage:
         else:
             scores_UI = self.scores(setting, model, seat, asked, periods)
         among_UI = np.broadcast_to(among_I, scores_UI.shape)
-        liked_UI = self.town.liked_UI[users]
+        liked_UI = self.town.liked[users]
         return {
             "ndcg": ndcg_at(scores_UI, liked_UI, among_UI, K),
             "precision": precision_at(scores_UI, liked_UI, among_UI, K),

@@ -73,7 +73,7 @@ class Town:
         ]
 
     @property
-    def liked_UI(self) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    def liked(self) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
         """Complete truth: bool [people, items]."""
         return np.asarray(self.ratings.complete_UI >= LIKED)
 

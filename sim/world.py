@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Protocol
 
+from threadpoolctl import threadpool_limits
+
 import protocol.envelope
 from node.events import (
     Command,
@@ -217,6 +219,18 @@ def _mark(event: Event) -> bytes:
             return b"%d %s" % (token, repr(ranked.items).encode())
         case _:
             return repr(event).encode()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within, arithmetic runs on one thread: small matrices are slower on two, and sums come out alike everywhere."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        yield
+    torch.set_num_threads(threads)
 
 
 @contextmanager
