@@ -17,7 +17,7 @@ from sim.outcome import Assertion, Outcome, Row
 from sim.plays_network import settle
 from sim.referee import P2P
 from sim.seat import Seat
-from sim.stage import CHECKED_MAX, P2P, TASTE, Cast, K, Options, Stage
+from sim.stage import CHECKED_MAX, TASTE, Cast, K, Options, Stage
 from sim.town import DIM, SPACE
 
 PERIODS = 16
@@ -108,7 +108,7 @@ def cold_start(options: Options) -> Outcome:
     stage = Stage(options, Cast(shops, 60, 20 * shops), options.link())
     stage.start()
     settled = settle(stage)
-    stage.periods(PERIODS)
+    stage.periods(options.number("periods", PERIODS, 1, 1000))
     told = stage.outcome("cold-start")
     gains = []
     for count in (1, 2, 5, 10):
@@ -169,7 +169,7 @@ class Liar(Learner):
 def byzantine(options: Options) -> Outcome:
     """A fifth of the nodes tell the opposite of what they learned; the others' gates keep it out."""
     shops = options.nodes_or(10, 5)
-    lying = options.number("lying", 0.2, 0, 0.5)
+    lying, periods = options.number("lying", 0.2, 0, 0.5), round(options.number("periods", PERIODS, 1, 1000))
     figures = []
     for share in (0.0, lying):
         stage = Stage(options, Cast(shops, 60, 20 * shops), options.link())
@@ -178,12 +178,12 @@ def byzantine(options: Options) -> Outcome:
             seat.learner = Liar(seat.learner._read, SPACE.basis, seat.learner._noise)
         stage.start()
         settled = settle(stage)
-        stage.periods(PERIODS)
+        stage.periods(periods)
         honest = [seat for seat in stage.judged() if seat.number < shops - round(lying * shops)]
         figures.append((stage, honest, settled))
     (calm, calm_honest, _), (stage, honest, settled) = figures
     told = stage.outcome("byzantine")
-    told.rows = stage.rows(PERIODS)
+    told.rows = stage.rows(periods)
     for question in ("Discover", "Warm"):
         clean, attacked = calm.ndcg(calm_honest, question), stage.ndcg(honest, question)
         for name, ndcg in (("nobody lies", clean), (f"{lying:.0%} lie", attacked)):
@@ -201,7 +201,7 @@ def promotion(options: Options) -> Outcome:
     stage = Stage(options, Cast(shops, 60, 20 * shops), options.link())
     stage.start()
     settled = settle(stage)
-    stage.periods(PERIODS)
+    stage.periods(options.number("periods", PERIODS, 1, 1000))
     pushed = stage.town.columns(0).start
     clean = exposure(stage, pushed)
     shop, write = stage.shops[0], stage.town.writes_of(0)[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from node.events import Event
 from node.store import Write
@@ -74,9 +73,11 @@ def flock(stage: Stage, toss: random.Random, away: float) -> None:
     gone = set(toss.sample(range(len(stage.seats)), round(away * len(stage.seats))))
     for seat in stage.seats:
         if seat.number in gone and seat.engine is not None:
-            stage.world.stop(seat)
+            (stage.world.stop if toss.random() < 0.5 else stage.world.kill_at_next_step)(seat)
         elif seat.number not in gone and seat.engine is None:
             stage.world.start(seat)
+    # By then the last step has come to all of them.
+    stage.run(1.0)
 
 
 def partition(options: Options) -> Outcome:
@@ -236,58 +237,3 @@ def _listed(stage: Stage, shop: Seat) -> list[int]:
     return [
         seat.number for seat in others for user in stage.people[seat.number] if column in stage.top_list(seat, user)
     ]
-
-
-def swarm(options: Options) -> Outcome:
-    """Everything at once, drawn from the seed: how many, how connected, what is lost, who dies, what is sold."""
-    chance = random.Random(f"swarm|{options.seed}")
-    nodes = options.nodes_or(chance.randint(3, 16))
-    cast = Cast(
-        shops=nodes,
-        items=chance.choice([1, 5, 30, 120]),
-        people=chance.randint(0, 6) * nodes,
-        degree=chance.randint(1, 4),
-        period_s=chance.choice([10.0, 60.0]),
-        learning=chance.random() < 0.7,
-        clocks_ms=chance.choice([0, 0, 5_000, 60_000]),
-        epsilon=chance.choice([None, None, 1.0]),
-    )
-    latency_ms, loss = chance.choice([1, 50, 400]), chance.choice([0, 0.01, 0.1])
-    link = options.link(latency_ms, loss, chance.choice([0, 0.01, 0.2]), chance.choice([0, 0, 0.05]))
-    stage = Stage(options, cast, link)
-    stage.start()
-    dropped: dict[int, list[str]] = {}
-    for _ in range(chance.randint(4, 12)):
-        _fault(stage, chance, dropped)
-        stage.run(chance.choice([1.0, 10.0, 45.0, 200.0]))
-    stage.world.network.divide(dict.fromkeys(range(nodes), 0))
-    stage.world.network.link = replace(link, loss=0.0, broken=0.0)
-    flock(stage, chance, 0.0)
-    settled = settle(stage, 1800)
-    back = [one for number, items in dropped.items() for one in resurrected(stage.seats, stage.seats[number], items)]
-    told = stage.outcome("swarm")
-    told.notes.append(f"drawn: {cast}, {link}")
-    told.asserted = [settled, Assertion("nothing that was dropped comes back", not back, back[0] if back else "")]
-    return told
-
-
-def _fault(stage: Stage, chance: random.Random, dropped: dict[int, list[str]]) -> None:
-    """One of: some go away, a network divides or heals, a shop edits."""
-    seat = chance.choice(stage.shops)
-    match chance.randrange(4):
-        case 0:
-            flock(stage, chance, chance.choice([0.0, 0.3, 0.6]))
-        case 1:
-            sides = {one.number: chance.randrange(2) for one in stage.seats}
-            stage.world.network.divide(sides if chance.random() < 0.6 else dict.fromkeys(sides, 0))
-        case 2:
-            known = dropped.setdefault(seat.number, [])
-            left = [one for one in stage.town.writes_of(seat.number) if one.item not in known]
-            gone = [one.item for one in chance.sample(left, min(2, len(left)))]
-            seat.store.remove_items(seat.catalog, gone)
-            known += gone
-            stage.world.edited(seat)
-        case _:
-            left = [one for one in stage.town.writes_of(seat.number) if one.item not in dropped.get(seat.number, [])]
-            seat.write([reprice(one, chance.randint(500, 9_000)) for one in chance.sample(left, min(5, len(left)))])
-            stage.world.edited(seat)

@@ -123,8 +123,8 @@ def claims(judged: Judgement, late_s: float) -> list[Assertion]:
         told.append(
             Assertion(f"{model}: Discover is at least 98 % of one machine", discover >= 0.98, f"{discover:.4f}")
         )
-        pair = [judged.figures["Warm", (model, setting)]["ndcg"] for setting in ("p2p", "isolated")]
-        less = paired_difference(*pair, np.random.default_rng(0))
+        together, alone = (judged.figures["Warm", (model, setting)]["ndcg"] for setting in ("p2p", "isolated"))
+        less = paired_difference(together, alone, np.random.default_rng(0))
         told.append(
             Assertion(
                 f"{model}: Warm is not harmed, by a paired interval over people",

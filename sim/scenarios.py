@@ -32,7 +32,7 @@ SCENARIOS = {
     "promotion": ("sim.plays_learning", "promotion"),
     "price-storm": ("sim.plays_network", "price_storm"),
     "new-item": ("sim.plays_network", "new_item"),
-    "swarm": ("sim.plays_network", "swarm"),
+    "swarm": ("sim.plays_swarm", "swarm"),
 }
 SEED_MAX = 2**32 - 1
 

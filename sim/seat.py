@@ -88,6 +88,8 @@ class Seat:
     engine: Engine | None = None
     start_ms: int = 0
     tick_ms: int | None = None
+    doomed: bool = False
+    """Its next step is its last: see World.kill_at_next_step."""
     starts: int = 0
     steps: int = 0
     replies: dict[int, Reply] = field(default_factory=dict)

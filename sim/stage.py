@@ -101,6 +101,8 @@ class Cast:
     learning: bool = True
     clocks_ms: int = 0
     epsilon: float | None = None
+    models: tuple[str, ...] = (TASTE,)
+    """What is learned together; what is learned beside these comes along."""
 
 
 class Stage:
@@ -159,7 +161,7 @@ class Stage:
     def _plan(self) -> LearningPlan:
         if not self.cast.learning:
             return NO_LEARNING
-        models = (TASTE, *BESIDE.get(TASTE, ()))
+        models = tuple(one for model in self.cast.models for one in (model, *BESIDE.get(model, ())))
         return LearningPlan(models, FEATURES, round(1000 * self.cast.period_s), self.cast.epsilon)
 
     def _add(self, number: int) -> None:

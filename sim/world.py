@@ -105,8 +105,23 @@ class World:
 
     def stop(self, seat: Seat) -> None:
         """Stopped, killed or cut off from power: each step was one transaction, so the store is the same."""
-        seat.engine = None
+        seat.engine, seat.doomed = None, False
         self.network.down(seat.number)
+
+    def kill_at_next_step(self, seat: Seat) -> None:
+        """Cut off from power between what it decides and what it says: the next step, within a second, is on the disk,
+        its effects are lost, and the node is down."""
+        seat.doomed = True
+        self._deliver(TICK_MS, seat.number, Tick())
+
+    def set_clock(self, seat: Seat, clock_ms: int) -> None:
+        """From now on the node's clock is so far ahead. It looks at it within a second, as every second."""
+        seat.clock_ms = clock_ms
+        self._deliver(TICK_MS, seat.number, Tick())
+
+    def tell(self, seat: Seat, event: Event) -> None:
+        """What comes to a node from outside of this world."""
+        self._deliver(0, seat.number, event)
 
     def edited(self, seat: Seat) -> None:
         """The node's own catalog was written to: it looks at its store within a second, as every second."""
@@ -163,6 +178,9 @@ class World:
         self._digest.update(b"%d %d %s" % (self.now_ms, number, _mark(event)))
         now_ms = self.now_ms + seat.clock_ms
         effects = seat.engine.step([event], now_ms)
+        if seat.doomed:
+            self.stop(seat)
+            effects = []
         for effect in effects:
             self._carry_out(seat, effect)
         for checker in self.checkers:

@@ -28,12 +28,14 @@ ASKED_SHARE = 0.2
 RATINGS_MIN = 20
 
 
-def film_words() -> dict[str, str]:
-    """By film: all that is said of it."""
+def film_words(*, with_tags: bool = True) -> dict[str, str]:
+    """By film: all that is said of it. Tags are of the people who rated."""
     words: dict[str, str] = {}
     with (DATA.parent / "movies.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             words[row["movieId"]] = f"{row['title']} {row['genres'].replace('|', ' ')}"
+    if not with_tags:
+        return words
     tags: dict[str, list[str]] = defaultdict(list)
     with (DATA.parent / "tags.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
@@ -41,11 +43,11 @@ def film_words() -> dict[str, str]:
     return {film: f"{text} {' '.join(tags[film])}" for film, text in words.items()}
 
 
-def film_vectors(films: list[str]) -> Vectors:
-    """float32 [films, DIM], rows of length 1."""
-    words = film_words()
+def film_vectors(films: list[str], dim: int = DIM, *, with_tags: bool = True) -> Vectors:
+    """float32 [films, dim], rows of length 1."""
+    words = film_words(with_tags=with_tags)
     counts = TfidfVectorizer(sublinear_tf=True, min_df=2).fit_transform([words[film] for film in films])
-    found: Any = TruncatedSVD(DIM, random_state=0).fit_transform(counts)
+    found: Any = TruncatedSVD(dim, random_state=0).fit_transform(counts)
     return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12), np.float32)
 
 

@@ -1,0 +1,206 @@
+"""Our side of tests.bench.gossipy_peer: one user of MovieLens a node, with production engines or the round alone.
+
+    python -m tests.bench.gossipy_ours FOLDER
+
+A process of its own, so that its CPU time and its memory are those of one thing. FOLDER/config.json says what to run,
+films.npy and train.npz on what; left there are the files that tests/bench/gossipy_driver.py leaves. Ratings are moved
+to a node's scale. Every node has the films from the start, as gossipy's has their numbers: no catalog travels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from models.features import FEATURE_RULE, PricedItems, priced
+from models.fusion import centre_items
+from models.interactions import History, Interactions, interactions_of
+from models.learning_round import Block, State, run_round
+from models.recommender import Scores
+from models.shared_model import NO_MOMENTS, Crowd
+from models.shared_taste import SharedTaste
+from models.taste_prior import TastePrior
+from node.events import Train, Trained
+from node.index import Index
+from node.learned import Learned
+from node.learner import Learner, learning_set
+from node.learning_service import LearningPlan
+from node.store import Rating
+from node.taught import taught_by
+from sim.network import Link
+from sim.seat import Plan, Seat, Space
+from sim.world import World, address_of
+
+TASTE, RANK = "taste_prior", 10
+BASIS = f"random-{RANK}"
+SPACE = Space("films", hashlib.sha256(b"titles and genres of films").digest(), RANK, BASIS)
+FEATURES = f"{FEATURE_RULE}/{BASIS}"
+PERIOD_MS = 60_000
+DEGREE = 20
+PUBLISHER = "films"
+# A node's scale beside that of the file.
+LOW, STRETCH, FILE_LOW = -1.0, 11 / 4.5, 0.5
+
+
+def read(folder: Path) -> tuple[PricedItems, list[History]]:
+    """The films and what each user knows, on a node's scale."""
+    text_ID, train = np.load(folder / "films.npy"), np.load(folder / "train.npz")
+    items = centre_items(np.zeros_like(text_ID), text_ID, 0.5)
+    values = (LOW + STRETCH * (train["values"] - FILE_LOW)).astype(np.float32)
+    known = Interactions(train["users"], train["items"], values, int(train["users"].max()) + 1, len(items))
+    return priced(items, np.full(len(items), np.nan, np.float32)), known.histories()
+
+
+def expected_by(items: PricedItems, history: History, state: State | None, crowd: Crowd) -> Scores:
+    """Of every film, on the file's scale, by a block or by the common start: float32 [items]."""
+    prepared = TastePrior(basis=BASIS).prepare(interactions_of([history], len(items)), items)
+    model = SharedTaste(prepared, [history])
+    model.take(model.start() if state is None else state.values_V, crowd)
+    return on_file_scale(prepared.expected([history])[0])
+
+
+def on_file_scale(expected: Scores) -> Scores:
+    """From a node's scale."""
+    return np.asarray(FILE_LOW + (expected - LOW) / STRETCH, np.float32)
+
+
+# -- the production engine ---------------------------------------------------------------------------------------------
+
+
+class Counted(Learner):
+    """Counts periods."""
+
+    periods = 0
+
+    def run(self, job: Train) -> Trained:
+        Counted.periods += 1
+        return super().run(job)
+
+
+class Engines:
+    """Production engines over virtual time: stores, signatures, frames, the gate and the ledger."""
+
+    def __init__(self, items: PricedItems, histories: Sequence[History], fan_out: int) -> None:
+        self._items, self._histories, self._fan_out = items, histories, fan_out
+        rows = {(PUBLISHER, str(row)): row for row in range(len(items))}
+        self._index = Index([], items, {}, rows, np.zeros(len(items), np.int64))
+        self._world = World(0, SPACE, Link())
+        plan, chance = LearningPlan((TASTE,), FEATURES, PERIOD_MS, None), random.Random(0)
+        for number, history in enumerate(histories):
+            known = chance.sample(self._world.seats, min(DEGREE // 2, number))
+            named = tuple(address_of(one.peer) for one in known)
+            seat = self._world.add(Plan(f"person {number}", named, plan))
+            told = zip(history.items.tolist(), history.values.tolist(), strict=True)
+            seat.store.write_ratings([Rating("me", PUBLISHER, str(row), value, 0) for row, value in told])
+            seat.learner = Counted(partial(self._read, seat), BASIS)
+        for seat in self._world.seats:
+            self._world.start(seat)
+
+    def _read(self, seat: Seat) -> Any:
+        return learning_set(self._index, seat.store.ratings())
+
+    def run(self, periods: int) -> None:
+        with patch("node.learning_service.FAN_OUT", self._fan_out):
+            self._world.run(periods * PERIOD_MS / 1000)
+
+    @property
+    def updates(self) -> int:
+        return Counted.periods
+
+    @property
+    def sent(self) -> float:
+        """Bytes of all kinds of frames."""
+        return sum(sum(one.engine.traffic.bytes_out.values()) for one in self._world.seats if one.engine)
+
+    def expected(self, users: int) -> Scores:
+        rows = []
+        for seat, history in list(zip(self._world.seats, self._histories, strict=True))[:users]:
+            taught = taught_by(Learned(seat.database), FEATURES, BASIS)
+            state = State(taught.block.values_V, NO_MOMENTS, 0) if taught else None
+            rows.append(expected_by(self._items, history, state, taught.block.crowd if taught else Crowd()))
+        return np.stack(rows)
+
+
+# -- the round alone ---------------------------------------------------------------------------------------------------
+
+
+class Rounds:
+    """models.learning_round and nothing else: each node pushes its block to others that it knows, unrounded."""
+
+    def __init__(self, items: PricedItems, histories: Sequence[History], fan_out: int) -> None:
+        self._items, self._fan_out = items, fan_out
+        self._rng = np.random.default_rng(0)
+        self._histories = histories
+        self._crowd = Crowd(len(histories), len(histories))
+        self._models, self._rated, self._known = [], [], []
+        for number, history in enumerate(histories):
+            rated = np.unique(history.items)
+            moved = History(np.searchsorted(rated, history.items), history.values)
+            prepared = TastePrior(basis=BASIS).prepare(interactions_of([moved], len(rated)), items.at(rated))
+            self._models.append(SharedTaste(prepared, [moved]))
+            self._rated.append(moved)
+            others = np.delete(np.arange(len(histories)), number)
+            self._known.append(self._rng.choice(others, min(DEGREE, len(others)), replace=False))
+        self._states = [State(one.start(), NO_MOMENTS, 0) for one in self._models]
+        self._inboxes: list[list[Block]] = [[] for _ in histories]
+        self.updates, self.sent = 0, 0.0
+
+    def run(self, rounds: int) -> None:
+        for _ in range(rounds):
+            for number, model in enumerate(self._models):
+                inbox, self._inboxes[number] = self._inboxes[number], []
+                told = [self._rated[number]]
+                outcome = run_round(model, told, self._states[number], inbox, self._crowd, self._rng)
+                self._states[number] = outcome.state
+                self.updates += 1
+            for number, state in enumerate(self._states):
+                for other in self._rng.choice(self._known[number], self._fan_out, replace=False).tolist():
+                    self._inboxes[other].append(Block(str(number), state.values_V, state.age))
+
+    def expected(self, users: int) -> Scores:
+        made = zip(self._histories[:users], self._states[:users], strict=True)
+        return np.stack([expected_by(self._items, history, state, self._crowd) for history, state in made])
+
+
+def measured(one: Engines | Rounds, folder: Path, config: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """After each round of `marks`: CPU seconds of learning alone, and bytes sent."""
+    done = 0
+    for mark in config["marks"]:
+        began = time.process_time()
+        one.run(mark - done)
+        cpu_s, done = time.process_time() - began, mark
+        yield {"round": mark, "cpu_s": cpu_s, "bytes_a_node": one.sent / config["nodes"]}
+        if config["judged"]:
+            np.save(folder / f"expected_{mark}.npy", one.expected(config["n_users"]))
+
+
+PARTS: dict[str, type[Engines] | type[Rounds]] = {"engines": Engines, "rounds": Rounds}
+
+
+def main(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    with threadpool_limits(1):
+        items, known = read(folder)
+        histories = [known[number % len(known)] for number in range(config["nodes"])]
+        one: Engines | Rounds = PARTS[config["part"]](items, histories, config["fan_out"])
+        curve = list(measured(one, folder, config))
+    cpu_s = sum(mark["cpu_s"] for mark in curve)
+    maxrss_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    result = {"updates": one.updates, "cpu_s": cpu_s, "maxrss_mib": maxrss_mib, "curve": curve}
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
