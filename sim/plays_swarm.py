@@ -14,7 +14,7 @@ from models.shared_descent import SharedProjection
 from node.transport import Gossip
 from protocol.heads import open_head, seal_head
 from protocol.messages import Announce, kind_name, pack_frame
-from sim.checkers import resurrected
+from sim.checkers import quarantined, resurrected
 from sim.network import Link
 from sim.outcome import Assertion, Outcome
 from sim.plays_network import flock, reprice, settle
@@ -77,7 +77,12 @@ def swarm(options: Options) -> Outcome:
     back = [one for number, items in honest.items() for one in resurrected(stage.seats, stage.seats[number], items)]
     told = stage.outcome("swarm")
     told.notes.append(f"drawn: {cast}, {link}")
-    told.asserted = [settled, Assertion("nothing that was dropped comes back", not back, back[0] if back else "")]
+    blamed = sorted({one for seat in stage.seats for one in quarantined(seat)} - {seat.peer for seat in story.stolen})
+    told.asserted = [
+        settled,
+        Assertion("nothing that was dropped comes back", not back, back[0] if back else ""),
+        Assertion("nobody forks whose key was not stolen", not blamed, blamed[0] if blamed else ""),
+    ]
     return told
 
 
@@ -120,7 +125,9 @@ def _fault(story: Story) -> None:
         case 5:
             _reprice(story, seat)
         case 6:
-            # Over and over: a clock that is set back must not bring an older version.
+            # Between two edits: a clock that is set back must not bring an older version.
+            _reprice(story, seat)
+            stage.run(5.0)
             stage.world.set_clock(seat, chance.randint(-CLOCK_MS, CLOCK_MS))
             _reprice(story, seat)
         case 7:

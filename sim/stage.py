@@ -142,9 +142,10 @@ class Stage:
 
     def run(self, seconds: float, until: Callable[[], bool] | None = None) -> bool:
         """Let time pass, telling whoever waits how far it is."""
-        end_s = self.world.seconds + seconds
-        while self.world.seconds < end_s:
-            if self.world.run(min(10.0, end_s - self.world.seconds), until):
+        left_ms = round(1000 * seconds)
+        while left_ms > 0:
+            some_ms, left_ms = min(10_000, left_ms), left_ms - 10_000
+            if self.world.run(some_ms / 1000, until):
                 return True
             self.options.progress(self.world)
         return False

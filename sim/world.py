@@ -125,8 +125,9 @@ class World:
 
     def edited(self, seat: Seat) -> None:
         """The node's own catalog was written to: it looks at its store within a second, as every second."""
-        for tick in range(1, EDIT_TICKS + 1):
-            self._deliver(tick * TICK_MS, seat.number, Tick())
+        first_ms = self._on_grid(seat, self.now_ms + 1) - self.now_ms
+        for tick in range(EDIT_TICKS):
+            self._deliver(first_ms + tick * TICK_MS, seat.number, Tick())
 
     def command(self, seat: Seat, name: str, **arguments: Any) -> int:
         """The owner's command, to be replied to under the token that is returned."""
@@ -194,11 +195,15 @@ class World:
         if seat.engine is None:
             return
         due_ms = self.now_ms if self._every_tick else seat.engine.due_ms(self.now_ms + seat.clock_ms) - seat.clock_ms
-        since_ms = max(due_ms, self.now_ms + 1) - seat.start_ms
-        tick_ms = seat.start_ms - (-since_ms // TICK_MS) * TICK_MS
+        tick_ms = self._on_grid(seat, max(due_ms, self.now_ms + 1))
         if seat.tick_ms is None or tick_ms < seat.tick_ms:
             seat.tick_ms = tick_ms
             self._deliver(tick_ms - self.now_ms, seat.number, Tick())
+
+    @staticmethod
+    def _on_grid(seat: Seat, at_ms: int) -> int:
+        """The node's first tick that is not before that moment."""
+        return seat.start_ms - (-(at_ms - seat.start_ms) // TICK_MS) * TICK_MS
 
     def _carry_out(self, seat: Seat, effect: Effect) -> None:
         match effect:

@@ -12,10 +12,11 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import resource
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ from node.store import Rating
 from node.taught import taught_by
 from sim.network import Link
 from sim.seat import Plan, Seat, Space
-from sim.world import World, address_of
+from sim.world import World, address_of, remembered_verifications
 
 TASTE, RANK = "taste_prior", 10
 BASIS = f"random-{RANK}"
@@ -181,7 +182,7 @@ def measured(one: Engines | Rounds, folder: Path, config: dict[str, Any]) -> Ite
         began = time.process_time()
         one.run(mark - done)
         cpu_s, done = time.process_time() - began, mark
-        yield {"round": mark, "cpu_s": cpu_s, "bytes_a_node": one.sent / config["nodes"]}
+        yield {"round": mark, "cpu_s": cpu_s, "updates": one.updates, "bytes_a_node": one.sent / config["nodes"]}
         if config["judged"]:
             np.save(folder / f"expected_{mark}.npy", one.expected(config["n_users"]))
 
@@ -189,16 +190,20 @@ def measured(one: Engines | Rounds, folder: Path, config: dict[str, Any]) -> Ite
 PARTS: dict[str, type[Engines] | type[Rounds]] = {"engines": Engines, "rounds": Rounds}
 
 
+def peak_mib() -> float:
+    """Peak memory of this process; ru_maxrss would have that of the parent before exec in it."""
+    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    return int(found[1]) / 1024 if found else float("nan")
+
+
 def main(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
-    with threadpool_limits(1):
+    with threadpool_limits(1), remembered_verifications() if config["remembered"] else nullcontext():
         items, known = read(folder)
         histories = [known[number % len(known)] for number in range(config["nodes"])]
         one: Engines | Rounds = PARTS[config["part"]](items, histories, config["fan_out"])
         curve = list(measured(one, folder, config))
-    cpu_s = sum(mark["cpu_s"] for mark in curve)
-    maxrss_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    result = {"updates": one.updates, "cpu_s": cpu_s, "maxrss_mib": maxrss_mib, "curve": curve}
+    result = {"peak_mib": peak_mib(), "curve": curve}
     (folder / "result.json").write_text(json.dumps(result))
 
 

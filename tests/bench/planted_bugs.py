@@ -192,18 +192,18 @@ BUGS = (
     Bug(
         "gate-open",
         "the gate lets everything in, and what liars tell counts like the truth",
-        (("byzantine", 6, {"lying": 0.4, "periods": 6}),),
+        (("byzantine", 10, {"lying": 0.4, "periods": 6}),),
         (Edit("models/gate.py", "bool(min(warm, cold) >= -SLACK)", "True"),),
     ),
     Bug(
         "merge-weights",
-        "wrong weights in the merge: one's own block counts for nothing where others' are heard",
-        (("many-shops", 6, {}),),
+        "wrong weights in the merge: one's own is added and not counted, so that the mean is none",
+        (("many-shops", 10, {}),),
         (
             Edit(
                 "models/aggregation.py",
                 "return np.asarray(weights_B @ blocks_BV / weights_B.sum())",
-                "return np.asarray(-(weights_B @ blocks_BV) / weights_B.sum())",
+                "return np.asarray(weights_B @ blocks_BV / weights_B[1:].sum())",
             ),
         ),
     ),
