@@ -159,7 +159,9 @@ class PromisesKept:
             elif isinstance(effect, StartJob) and isinstance(effect.job, Train):
                 self._jobs[seat.number, effect.token] = effect.job
         if isinstance(event, JobDone) and isinstance(event.result, Trained):
-            self._check_learned(seat, self._jobs.pop((seat.number, event.token)), event.result, now_ms)
+            job = self._jobs.pop((seat.number, event.token), None)
+            if job is not None:
+                self._check_learned(seat, job, event.result, now_ms)
         if isinstance(event, Answered | Tick | Started) and self._writes.new(seat):
             self._check_versions(seat, now_ms)
 

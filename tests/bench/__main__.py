@@ -28,6 +28,7 @@ BENCHES = (
     "discover",
     "learning_together",
     "learning_network",
+    "simulator",
     "learning_attacks",
     "learning_promotion",
     "two_shops",

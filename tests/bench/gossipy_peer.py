@@ -232,6 +232,8 @@ def rows_of(beside: dict[str, Figures], sides: dict[str, Side]) -> list[Row]:
     rows.append(row(f"engines: RMSE after {end['round']} rounds / goal", end["rmse"], CLASS_RMSE, "stars", "<= 1"))
     if gossipy:
         rows += byte_rows(engines, gossipy)
+        if beside["alone"]["rmse"] <= CLASS_RMSE:
+            print(f"RMSE {CLASS_RMSE} is reached alone, before a byte is sent: what it costs to reach says little")
     for part in ("engines", "rounds", "gossipy"):
         if f"{part}, {MANY}" in sides:
             mib = sides[f"{part}, {MANY}"].peak_mib

@@ -1,4 +1,4 @@
-"""Twelve bugs, planted one at a time in a copy of the program: does the simulator find each, and in which seed?
+"""Thirteen bugs, planted one at a time in a copy of the program: does the simulator find each, and in which seed?
 
     python -m tests.bench.planted_bugs [--seeds 50] [--bug NAME] [--json]
 
@@ -28,7 +28,6 @@ FOLDERS = ("node", "models", "protocol", "sim")
 #: A scenario, how many nodes (None: its own number), and parameters.
 Play: TypeAlias = tuple[str, int | None, dict[str, float]]
 SWARM: Play = ("swarm", None, {})
-SMALL_SWARM: Play = ("swarm", 5, {})
 # What the child does: the plays by turns, seed after seed, until something is found. One line a run.
 CHILD = """
 import json, sys, time

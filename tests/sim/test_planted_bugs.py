@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.planted_bugs import BUGS, Bug, Edit, PatchError, copied, plant, runs
+from tests.bench.planted_bugs import BUGS, Bug, Edit, PatchError, Play, copied, plant, runs
 
 SEEDS = range(3)
 
@@ -16,7 +16,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copied(tmp_path_factory.mktemp("program"))
 
 
-def test_there_are_twelve() -> None:
+def test_there_are_enough_and_each_has_its_name() -> None:
     assert len({bug.name for bug in BUGS}) == len(BUGS) >= 12
 
 
@@ -34,8 +34,8 @@ def test_a_bug_that_does_not_fit_any_more_is_one_sentence(program: Path) -> None
 
 
 def test_a_planted_bug_is_found_and_the_program_as_it_is_passes(program: Path, tmp_path: Path) -> None:
-    (bug,) = [bug for bug in BUGS if bug.name == "resurrected"]
-    plays = [("swarm", 4, {})]
+    bug = next(bug for bug in BUGS if bug.name == "resurrected")
+    plays: list[Play] = [("swarm", 4, {})]
     assert [run.found for run in runs(program, plays, SEEDS, stops=False)] == [None] * len(SEEDS)
     root = copied(tmp_path)
     plant(root, bug)
