@@ -99,7 +99,7 @@ def gossipy_python(folder: Path) -> Path:
     asked = f"from importlib.metadata import version; assert version({package!r}) == {version!r}"
     if subprocess.run([python, "-c", asked], capture_output=True).returncode:
         print(f"installing {WANTED} into {folder}", file=sys.stderr)
-        command = [python, "-m", "pip", "install", "--quiet", WANTED]
+        command = [str(python), "-m", "pip", "install", "--quiet", WANTED]
         subprocess.run(command, check=True, capture_output=True, timeout=INSTALL_SECONDS)
     return python
 
