@@ -129,6 +129,8 @@ class LearningService:
     def due_ms(self, now_ms: int) -> int:
         """When the next period begins."""
         dues = [one.next_ms for one in self._courses.values() if one.next_ms is not None and not one.learning]
+        # A clock that was set back: as in `tick`.
+        dues = [due if due - now_ms <= 2 * self._plan.period_ms else now_ms for due in dues]
         return min(dues, default=now_ms + self._plan.period_ms)
 
     # -- learning ----------------------------------------------------------------------------------------------------

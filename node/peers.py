@@ -146,7 +146,8 @@ class Peers:
         for wanted in self._wanted.values():
             here = wanted.peer is not None and (wanted.peer in self.connected or wanted.peer == self._me)
             if not here and not wanted.dialling:
-                due_ms = min(due_ms, wanted.again_ms)
+                # A clock that was set back: as in `tick`.
+                due_ms = min(due_ms, wanted.again_ms if wanted.again_ms - now_ms <= 2 * DIAL_MS_MAX else now_ms)
         return due_ms
 
     def _jittered(self, milliseconds: int) -> int:

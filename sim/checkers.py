@@ -76,7 +76,7 @@ class OnlyVerified:
         self._writes = _Writes()
 
     def after(self, seat: Seat, event: Event, effects: Sequence[Effect], now_ms: int) -> None:
-        if not isinstance(event, Answered | Tick | Started) or not self._writes.new(seat):
+        if not self._writes.new(seat):
             return
         for held in seat.replicas.held():
             place = (seat.number, held.publisher)
@@ -162,7 +162,7 @@ class PromisesKept:
             job = self._jobs.pop((seat.number, event.token), None)
             if job is not None:
                 self._check_learned(seat, job, event.result, now_ms)
-        if isinstance(event, Answered | Tick | Started) and self._writes.new(seat):
+        if self._writes.new(seat):
             self._check_versions(seat, now_ms)
 
     def _check_announced(self, seat: Seat, data: bytes, now_ms: int) -> None:
@@ -177,6 +177,8 @@ class PromisesKept:
         if isinstance(frame, UpdateAnswer):
             self._check_told(seat, frame.update, now_ms)
         elif isinstance(frame, Heads):
+            if not set(frame.heads) <= set(seat.whole().values()):
+                raise BrokenLawError("promises kept", seat, now_ms, "a catalog is offered that is not here whole")
             out = quarantined(seat)
             if out and any(peer_id(open_head(sealed).publisher) in out for sealed in frame.heads):
                 raise BrokenLawError("promises kept", seat, now_ms, "a catalog is offered whose publisher forked")
@@ -240,7 +242,9 @@ class BudgetsKept:
             ):
                 self._check_release(seat, effect.data, now_ms)
         asked = self._asks_after(seat, event, effects)
-        peers = len(seat.engine.peers) if seat.engine is not None else 0
+        if seat.engine is None:
+            return
+        peers = len(seat.engine.peers)
         # Pages, and beside them heads and updates of each peer.
         if asked > ASKS_MAX + 2 * len(seat.settings.learning.models) + 4 * peers + 8:
             raise BrokenLawError("budgets kept", seat, now_ms, f"{asked} questions at once")
@@ -292,8 +296,11 @@ def all_checkers() -> list[Checker]:
     return [OnlyVerified(), UsersStay(), PromisesKept(), BudgetsKept()]
 
 
-def unsettled(seats: Sequence[Seat]) -> list[str]:
-    """What differs between these nodes that should be the same once faults have stopped; nothing, if all is well."""
+def unsettled(seats: Sequence[Seat], stolen: Iterable[str] = ()) -> list[str]:
+    """What differs between these nodes that should be the same once faults have stopped; nothing, if all is well.
+
+    `stolen` are the publishers whose keys somebody else has: nobody else forks.
+    """
     complaints = []
     running = [seat for seat in seats if seat.engine is not None]
     proven = {publisher for seat in running for publisher in quarantined(seat)}
@@ -306,11 +313,15 @@ def unsettled(seats: Sequence[Seat]) -> list[str]:
                 complaints.append(f"node {seat.number} has another version of {publisher}, or none")
         held = seat.replicas.held()
         complaints += [f"node {seat.number} still waits for {one.publisher}" for one in held if one.target is not None]
+        blamed = sorted(quarantined(seat) - set(stolen))
+        complaints += [f"node {seat.number} says that {publisher} forked, which did not" for publisher in blamed]
         unheard = sorted(proven - quarantined(seat))
         complaints += [f"node {seat.number} has not heard that {publisher} forked" for publisher in unheard]
     if not complaints:
-        lies = [seat for seat in running if seat.peer in own and not _is_whole(seat, seat.catalog, own[seat.peer])]
-        complaints += [f"node {seat.number} sells something else than it signed" for seat in lies]
+        for seat in running:
+            here = [one for one in seat.replicas.held() if one.head is not None]
+            lies = [one.publisher for one in here if not _is_whole(seat, one.catalog, one.head or b"")]
+            complaints += [f"node {seat.number} does not hold what {publisher} signed" for publisher in lies]
     return complaints
 
 

@@ -29,11 +29,12 @@ from node.transport import (
     Publish,
     Unanswered,
 )
+from protocol.messages import kind_name
 
 # node.libp2p_pubsub's: links of the topic mesh that a node makes itself, and how many others may make with it.
 MESH_DEGREE, MESH_DEGREE_MAX = 6, 12
 # TCP's, as Linux has them: a packet's payload, and how long it waits at least before it sends one again.
-PACKET_BYTES, RESEND_MS_MIN = 1_400, 200
+PACKET_BYTES, RESEND_MS_MIN, RESEND_MS_MAX = 1_400, 200, 120_000
 # An answer that did not come by then does not come (node.libp2p_transport); a connection without a pulse is dropped.
 ASK_MS_MAX, DIAL_MS_MAX, PULSE_MS_MAX = 30_000, 15_000, 20_000
 
@@ -67,8 +68,8 @@ class Port:
     side: int = 0
     free_ms: int = 0
     """When everything sent so far has left."""
-    asked: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    """Questions that wait here for an answer: token -> (asker, its life, its token)."""
+    asked: dict[int, tuple[int, int, int, int]] = field(default_factory=dict)
+    """Questions that wait here for an answer: token -> (asker, its life, its token, until when it waits)."""
 
 
 @dataclass(slots=True)
@@ -100,6 +101,8 @@ class Network:
         self.tamper: Tamper | None = None
         self.sent: dict[tuple[int, int], list[int]] = {}
         """(sender, receiver) -> frames and bytes"""
+        self.bytes_by_kind: dict[str, int] = {}
+        self.frames_by_kind: dict[str, int] = {}
 
     def join(self, peer: str) -> Port:
         """A place for a node that is not up yet."""
@@ -167,22 +170,23 @@ class Network:
             return
         self._last_token += 1
         token = self._last_token
-        self.ports[other].asked[token] = (me, self.ports[me].life, ask.token)
-        if not self._send(me, other, ask.data, lambda data: Asked(token, self._name(me), data)):
+        until_ms = self._now() + ASK_MS_MAX
+        self.ports[other].asked[token] = (me, self.ports[me].life, ask.token, until_ms)
+        if not self._send(me, other, ask.data, lambda data: Asked(token, self._name(me), data), until_ms):
             del self.ports[other].asked[token]
             self._deliver(ASK_MS_MAX, me, Unanswered(ask.token, "timeout"))
 
     def _answer(self, me: int, answer: Answer) -> None:
-        asker, life, token = self.ports[me].asked.pop(answer.token, (0, -1, 0))
+        asker, life, token, until_ms = self.ports[me].asked.pop(answer.token, (0, -1, 0, 0))
         if self.ports[asker].life != life or asker not in self.ports[me].peers:
             return
-        if not self._send(me, asker, answer.data, lambda data: Answered(token, data)):
-            self._deliver(ASK_MS_MAX, asker, Unanswered(token, "timeout"))
+        if not self._send(me, asker, answer.data, lambda data: Answered(token, data), until_ms):
+            self._deliver(until_ms - self._now(), asker, Unanswered(token, "timeout"))
 
-    def _send(self, me: int, other: int, data: bytes, event: Callable[[bytes], Event]) -> bool:
-        """Whether the frame is on its way."""
-        delay_ms = self._delay_ms(me, other, len(data))
-        if self._breaks():
+    def _send(self, me: int, other: int, data: bytes, event: Callable[[bytes], Event], until_ms: int) -> bool:
+        """Whether the frame will be there in time: the asker waits no longer, and closes the stream."""
+        delay_ms = self._delay_ms(me, other, data)
+        if self._breaks() or self._now() + delay_ms > until_ms:
             return False
         changed = self.tamper(me, other, data) if self.tamper is not None else data
         if changed is None:
@@ -192,8 +196,11 @@ class Network:
             self._deliver(delay_ms + self._latency_ms(), other, event(changed))
         return True
 
-    def _delay_ms(self, me: int, other: int, size: int) -> int:
+    def _delay_ms(self, me: int, other: int, data: bytes) -> int:
         """Until the last byte arrives: what was sent before leaves first."""
+        size, kind = len(data), kind_name(data)
+        self.bytes_by_kind[kind] = self.bytes_by_kind.get(kind, 0) + size
+        self.frames_by_kind[kind] = self.frames_by_kind.get(kind, 0) + 1
         count = self.sent.setdefault((me, other), [0, 0])
         count[0] += 1
         count[1] += size
@@ -210,7 +217,7 @@ class Network:
         packets = -(-size // PACKET_BYTES)
         while packets and self._rng.random() < 1 - (1 - self.link.loss) ** packets:
             wait_ms += timeout_ms
-            timeout_ms, packets = 2 * timeout_ms, 1
+            timeout_ms, packets = min(2 * timeout_ms, RESEND_MS_MAX), 1
         return wait_ms
 
     def _breaks(self) -> bool:
@@ -224,8 +231,8 @@ class Network:
     def _spread(self, me: int, rumour: Rumour, but: int | None = None) -> None:
         """To every neighbour in the mesh, but for who brought it."""
         for other in self.ports[me].mesh:
-            if other != but and other not in rumour.seen:
-                delay_ms = self._delay_ms(me, other, len(rumour.data))
+            if other not in (but, rumour.author):
+                delay_ms = self._delay_ms(me, other, rumour.data)
                 if not self._breaks():
                     self._deliver(delay_ms, other, Arriving(me, rumour))  # type: ignore[arg-type]
 

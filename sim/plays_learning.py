@@ -84,10 +84,12 @@ def one_user_a_node(options: Options) -> Outcome:
     figures = {line: float(np.nanmean([own_ndcg(stage, seat, line) for seat in some])) for line in ("learned", "ridge")}
     alone, together = figures["ridge"], figures["learned"]
     told.rows = [
-        {"setting": "isolated", "model": "ridge", "platform": "all", "slice": "own user", "ndcg": alone},
+        {"setting": P2P, "model": "ridge", "platform": "all", "slice": "own user", "ndcg": alone},
         {"setting": P2P, "model": TASTE, "platform": "all", "slice": "own user", "ndcg": together},
     ]
-    gain = Assertion("people are recommended better than each alone", together > alone, f"{together:.4f} > {alone:.4f}")
+    gain = Assertion(
+        "people are recommended better than by each one's own ridge", together > alone, f"{together:.4f} > {alone:.4f}"
+    )
     told.asserted = [settled, gain]
     return told
 
@@ -96,7 +98,7 @@ def own_ndcg(stage: Stage, seat: Seat, line: str) -> float:
     """How well a person's own node knows the person: everything not rated yet competes."""
     ((user, columns),) = stage.parts[seat.number]
     history = stage.history(user, columns)
-    setting, model = ("isolated", "ridge") if line == "ridge" else (P2P, TASTE)
+    setting, model = (P2P, "ridge") if line == "ridge" else (P2P, TASTE)
     scores_UI = stage.scores(setting, model, seat, [history])
     among_UI = ~stage.town.ratings.present_UI[user][None]
     return float(ndcg_at(scores_UI, stage.town.liked[user][None], among_UI, K)[0])
@@ -113,7 +115,7 @@ def cold_start(options: Options) -> Outcome:
     gains = []
     for count in (1, 2, 5, 10):
         figures = {}
-        for setting, model in (("isolated", "content"), ("isolated", "ridge"), (P2P, TASTE)):
+        for setting, model in ((P2P, "content"), (P2P, "ridge"), (P2P, TASTE)):
             found = [newcomers(stage, seat, setting, model, count) for seat in stage.judged()]
             figures[model] = float(np.nanmean(np.concatenate(found)))
             told.rows.append({"setting": setting, "model": model, "platform": "all", "slice": f"{count} ratings",
@@ -123,7 +125,7 @@ def cold_start(options: Options) -> Outcome:
         model: [(float(row["slice"].split()[0]), row["ndcg"]) for row in told.rows if row["model"] == model]
         for model in ("content", "ridge", TASTE)
     }
-    better = Assertion("newcomers are served better than without the network, at every number of ratings",
+    better = Assertion("newcomers are served better than by content or their own ridge, at every number of ratings",
                        min(gains) > 0, ", ".join(f"{gain:+.3f}" for gain in gains))  # fmt: skip
     told.asserted = [settled, better]
     return told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 from node.events import Event
 from node.store import Write
@@ -17,11 +17,11 @@ from sim.world import World
 SETTLE_S = 600.0
 
 
-def settle(stage: Stage, seconds: float = SETTLE_S) -> Assertion:
+def settle(stage: Stage, seconds: float = SETTLE_S, stolen: Iterable[str] = ()) -> Assertion:
     """Faults have stopped: everybody comes to hold the same, and nothing waits any more."""
     began = stage.world.seconds
-    stage.run(seconds, lambda: not unsettled(stage.seats))
-    complaints = unsettled(stage.seats)
+    stage.run(seconds, lambda: not unsettled(stage.seats, stolen))
+    complaints = unsettled(stage.seats, stolen)
     took = stage.world.seconds - began
     figures = f"after {took:.0f} s" if not complaints else f"after {took:.0f} s: {complaints[0]}"
     return Assertion("all nodes hold the same verified catalogs once faults have stopped", not complaints, figures)
@@ -133,7 +133,7 @@ def price_storm(options: Options) -> Outcome:
         seat.store.remove_items(seat.catalog, [one.item for one in stage.town.writes_of(seat.number)[10:]])
     stage.start()
     settle(stage)
-    before = catalog_bytes(stage.seats)
+    before = catalog_bytes(stage.world)
     chance = random.Random(f"storm|{options.seed}")
     shop, changes, waits = stage.shops[0], 0, []
     for _ in range(storms):
@@ -146,7 +146,7 @@ def price_storm(options: Options) -> Outcome:
         stage.run(max(0.0, 30.0 - waits[-1] / 1000))
         changes += len(some)
     settled = settle(stage)
-    moved = catalog_bytes(stage.seats) - before
+    moved = catalog_bytes(stage.world) - before
     sizes = [len(one.packed) for one in stage.town.writes_of(0)]
     changed_bytes = changes * (nodes - 1) * (sum(sizes) / len(sizes) + 64)
     told = stage.outcome("price-storm")
@@ -162,10 +162,10 @@ def price_storm(options: Options) -> Outcome:
     return told
 
 
-def catalog_bytes(seats: Sequence[Seat]) -> int:
-    """Bytes sent for catalogs, since the nodes started."""
+def catalog_bytes(world: World) -> int:
+    """Bytes sent for catalogs so far."""
     kinds = ("AskTree", "TreeLevels", "AskFill", "Fill", "AskVectors", "VectorsAnswer", "Heads", "AskHeads", "Announce")
-    return sum(seat.engine.traffic.bytes_out.get(kind, 0) for seat in seats if seat.engine for kind in kinds)
+    return sum(world.network.bytes_by_kind.get(kind, 0) for kind in kinds)
 
 
 def new_item(options: Options) -> Outcome:

@@ -43,7 +43,10 @@ def two_shops(options: Options) -> Outcome:
     space = Space(ENCODER, bytes.fromhex(encoder.fingerprint), encoder.dim, basis_of(ENCODER), lambda: encoder)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(options.word("folder", temporary))
-        shops = load_world(options.seed, learners + ASKED, encoder, ENCODER, folder)
+        try:
+            shops = load_world(options.seed, learners + ASKED, encoder, ENCODER, folder)
+        except OSError as error:
+            raise UserError(f"can't keep the demo in {folder}: {error.strerror or error}") from error
     shops, new_B = hold_back(as_binary(shops) if kind == "binary" else shops)
     world = World(options.seed, space, options.link(), all_checkers())
     a, b = open_shops(world, shops, learners, new_B)
@@ -55,6 +58,8 @@ def two_shops(options: Options) -> Outcome:
         world.run(PERIOD_MS / 1000)
         options.progress(world)
     late_s = publish_late(world, a, b, shops, new_B)
+    if unsettled([a, b]):
+        raise UserError(f"the two shops did not come to know each other ({unsettled([a, b])[0]}); is all broken?")
     judged = Referee(shops, learners, alone, place_of(a, columns), place_of(b, columns)).ask(new_B)
     told = world_outcome(world, "two-shops", options.seed)
     told.rows = list(rows(judged))

@@ -72,7 +72,7 @@ def swarm(options: Options) -> Outcome:
     stage.world.network.link = replace(link, loss=0.0, broken=0.0)
     stage.world.network.tamper = None
     flock(stage, chance, 0.0)
-    settled = settle(stage, SETTLE_S)
+    settled = settle(stage, SETTLE_S, [seat.peer for seat in story.stolen])
     honest = {number: items for number, items in story.dropped.items() if stage.seats[number] not in story.stolen}
     back = [one for number, items in honest.items() for one in resurrected(stage.seats, stage.seats[number], items)]
     told = stage.outcome("swarm")

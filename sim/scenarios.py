@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from node.errors import UserError
 from node.report import Report
-from sim.outcome import Outcome
+from sim.checkers import BrokenLawError
+from sim.outcome import Assertion, Outcome
 from sim.stage import Options
 from sim.world import World, one_thread, remembered_verifications
 
@@ -83,7 +84,10 @@ def run_scenario(options: Namespace) -> Report:
     replay = " ".join([f"p2prec sim run {options.scenario} --seed {options.seed}", *words])
     print(f"seed {options.seed}; replay: {replay}", file=sys.stderr, flush=True)
     with tqdm(unit=" events", disable=None) as bar:
-        outcome = play(options.scenario, options.seed, options.nodes, parameters, lambda world: _show(bar, world))
+        try:
+            outcome = play(options.scenario, options.seed, options.nodes, parameters, lambda world: _show(bar, world))
+        except BrokenLawError as error:
+            outcome = Outcome(options.scenario, options.seed, asserted=[Assertion(error.law, False, str(error))])
     outcome.replay = replay
     files = write_report(outcome, Path(options.out)) if options.out else []
     return report(outcome, files)

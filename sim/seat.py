@@ -59,7 +59,9 @@ class Indexes:
         edited = store.database.rows("SELECT 1 FROM edit LIMIT 1")
         if edited or any(one.target is not None or one.head is None for one in held if one.head or one.target):
             return self.load_own(store)
-        key = tuple(sorted((one.publisher, one.head) for one in held if one.head is not None))
+        # Whoever forked has no items in an index.
+        forked = {publisher for (publisher,) in store.database.rows("SELECT publisher FROM fork")}
+        key = tuple(sorted((one.publisher, one.head) for one in held if one.head and one.publisher not in forked))
         if key not in self._known:
             if len(self._known) > 64:
                 self._known.clear()

@@ -2,7 +2,8 @@
 
 Quality is judged by people who are in no store, on the complete truth: what each would rate every item. *Warm*: from
 half of their ratings at a shop, the rest of that shop. *Discover*: from their ratings at a shop, everything that the
-others sell. Floor and ceiling stand beside every figure.
+others sell. Floor and ceiling stand beside every figure. Content and ridge learn from nobody else, over the catalogs
+that the network brought.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from node.taught import taught_by, taught_model, taught_scores
 from sim.checkers import all_checkers
 from sim.network import Link
 from sim.outcome import Outcome, Row, Traffic
-from sim.referee import ISOLATED, P2P, POOLED, pooled
+from sim.referee import P2P, POOLED, pooled
 from sim.seat import Plan, Seat
 from sim.town import FEATURES, SPACE, Town, build_town, platform_of
 from sim.world import World, address_of
@@ -37,7 +38,7 @@ K, ASKED, JUDGED_MAX = 10, 40, 8
 FLOOR, CEILING, CONTENT, RIDGE, TASTE = "floor: random", "ceiling: all but noise", "content", "ridge", "taste_prior"
 VISITED = 2  # shops that somebody rates at
 TRAFFIC_MAX = 2_000
-#: Checkers look at every step of every node up to so many nodes; of larger worlds at so many nodes.
+#: Checkers look at every step of every node up to so many nodes; at larger worlds nobody looks.
 CHECKED_MAX = 1_000
 
 
@@ -217,14 +218,11 @@ class Stage:
     def rows(self, periods: int) -> list[Row]:
         """Floor, baselines, p2p, pooled, ceiling, for each question; all shops together."""
         found = []
-        lines = [("", FLOOR), (ISOLATED, CONTENT), (ISOLATED, RIDGE), (P2P, TASTE), (POOLED, TASTE), ("", CEILING)]
+        lines = [("", FLOOR), (P2P, CONTENT), (P2P, RIDGE), (P2P, TASTE), (POOLED, TASTE), ("", CEILING)]
         for question in ("Warm", "Discover"):
             for setting, model in lines:
                 figures = [self._figures(setting, model, seat, question, periods) for seat in self.judged()]
                 means = {name: float(np.nanmean(np.concatenate([one[name] for one in figures]))) for name in figures[0]}
-                # Without a network a node knows nothing of what others sell.
-                if setting == ISOLATED and question == "Discover":
-                    setting = P2P
                 found.append({"setting": setting, "model": model, "platform": "all", "slice": question, **means})
         return found
 
@@ -271,7 +269,9 @@ class Stage:
         own = histories_of(index, ratings, sorted({one.user for one in ratings}))
         taught = taught_by(Learned(seat.database), FEATURES, SPACE.basis)
         if setting == POOLED:
-            return pooled(TASTE, index.items, SPACE.basis, self._joined(index), periods).scores
+            row = Learned(seat.database).find(TASTE, FEATURES)
+            rounds = max(periods, row.state.age if row is not None else 0)
+            return pooled(TASTE, index.items, SPACE.basis, self._joined(index), rounds).scores
         if model == TASTE and taught is not None:
             learned = taught_model(taught, index, own)
             return lambda asked: np.stack([taught_scores(taught, learned, index, one) for one in asked])
@@ -287,8 +287,10 @@ class Stage:
         joined = []
         for _, told in sorted(everybody.items()):
             columns = np.concatenate([one.items for one in told]).tolist()
-            rows = [index.rows[self.publisher_of(column), self.town.writes[column].item] for column in columns]
-            joined.append(History(np.array(rows, np.int64), np.concatenate([one.values for one in told])))
+            keys = [(self.publisher_of(column), self.town.writes[column].item) for column in columns]
+            known = np.array([key in index.rows for key in keys], bool)
+            rows = np.array([index.rows.get(key, -1) for key in keys], np.int64)[known]
+            joined.append(History(rows, np.concatenate([one.values for one in told])[known]))
         return joined
 
     def top_list(self, seat: Seat, user: int) -> list[int]:
@@ -297,7 +299,8 @@ class Stage:
         history = self.history(user, home)
         scores_I = self.scores(P2P, TASTE, seat, [history], 1)[0].copy()
         scores_I[home] = -np.inf
-        return [int(column) for column in np.argsort(-scores_I, kind="stable")[:K]]
+        best = np.argsort(-scores_I, kind="stable")[:K]
+        return [int(column) for column in best if np.isfinite(scores_I[column])]
 
     # -- telling -----------------------------------------------------------------------------------------------------
 
@@ -309,12 +312,8 @@ class Stage:
 def world_outcome(world: World, scenario: str, seed: int) -> Outcome:
     """What a world has seen so far."""
     told = Outcome(scenario, seed, world.digest, len(world.seats), world.events, world.seconds)
-    for seat in world.seats:
-        if seat.engine is not None:
-            for kind, size in seat.engine.traffic.bytes_out.items():
-                told.bytes_by_kind[kind] = told.bytes_by_kind.get(kind, 0) + size
-            for kind, count in seat.engine.traffic.frames_out.items():
-                told.frames_by_kind[kind] = told.frames_by_kind.get(kind, 0) + count
+    # As sent by all lives of all nodes, gossip once for each copy.
+    told.bytes_by_kind, told.frames_by_kind = dict(world.network.bytes_by_kind), dict(world.network.frames_by_kind)
     told.names = [seat.platform for seat in world.seats]
     busiest = sorted(world.network.sent.items(), key=lambda one: (-one[1][1], one[0]))[:TRAFFIC_MAX]
     told.traffic = [Traffic(*ends, *count) for ends, count in sorted(busiest)]
