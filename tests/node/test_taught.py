@@ -19,10 +19,10 @@ from models.shared_models import shared_model
 from models.shared_taste import OwnTaste, SharedTaste
 from models.taste_prior import ITERATIONS, TastePrior, start_block
 from node.database import Database
-from node.events import Released, Spending
+from node.events import Released, Spending, Train
 from node.index import Index
 from node.learned import Entry, Learned, LearnedRow, Report
-from node.learner import LearningSet, release
+from node.learner import Learner, LearningSet
 from node.store import Catalog
 from node.taught import Taught, parse_block, taught_by, taught_model, taught_scores
 from protocol.identity import Identity
@@ -165,6 +165,8 @@ def test_a_release_is_a_block_that_anybody_takes_however_loud_the_noise(users: i
 
 def test_two_releases_of_the_same_users_have_noise_of_their_own() -> None:
     items = items_of(0)
-    one, other = (release(LearningSet(items, users_of(items, 25, 0)), BASIS, Spending(8.0, ())) for _ in range(2))
+    known = LearningSet(items, users_of(items, 25, 0))
+    job = Train("taste_prior", None, (), Crowd(), 7, spending=Spending(8.0, ()))
+    one, other = (Learner(lambda: known, BASIS).run(job).released for _ in range(2))
     assert isinstance(one, Released) and isinstance(other, Released)
-    assert one.values != other.values
+    assert one.values != other.values, "the job's chance is no noise"
