@@ -39,6 +39,7 @@ from protocol.updates import (
 )
 
 FAN_OUT = 3
+NOTHING_DUE_MS = 60_000
 # What a peer may ask for: three a period, saved up for three periods.
 ACCOUNT, ACCOUNT_PERIODS = 9, 3
 # Updates judged in a period, drawn by chance: strangers could send any number.
@@ -131,7 +132,8 @@ class LearningService:
         dues = [one.next_ms for one in self._courses.values() if one.next_ms is not None and not one.learning]
         # A clock that was set back: as in `tick`.
         dues = [due if due - now_ms <= 2 * self._plan.period_ms else now_ms for due in dues]
-        return min(dues, default=now_ms + self._plan.period_ms)
+        # Where none is due by the clock, a job's end is what comes next, or nothing.
+        return min(dues, default=now_ms + NOTHING_DUE_MS)
 
     # -- learning ----------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from node.asking import ANSWER_SECONDS_MAX
 from node.events import Event
 from node.transport import (
     Answer,
@@ -35,8 +36,8 @@ from protocol.messages import kind_name
 MESH_DEGREE, MESH_DEGREE_MAX = 6, 12
 # TCP's, as Linux has them: a packet's payload, and how long it waits at least before it sends one again.
 PACKET_BYTES, RESEND_MS_MIN, RESEND_MS_MAX = 1_400, 200, 120_000
-# An answer that did not come by then does not come (node.libp2p_transport); a connection without a pulse is dropped.
-ASK_MS_MAX, DIAL_MS_MAX, PULSE_MS_MAX = 30_000, 15_000, 20_000
+# As the transport's own; a dial is given up and a connection without a pulse dropped as in node.libp2p_transport.
+ASK_MS_MAX, DIAL_MS_MAX, PULSE_MS_MAX = round(1000 * ANSWER_SECONDS_MAX), 15_000, 20_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ import numpy as np
 from models.fusion import image_weight_of
 from node.database import MEMORY, Database
 from node.engine import ITEMS_MAX, Engine, Settings
-from node.events import Reply
 from node.index import Index, load_index
 from node.jobs import Ranker
 from node.learner import Learner, StoreReader
@@ -93,8 +92,6 @@ class Seat:
     doomed: bool = False
     """Its next step is its last: see World.kill_at_next_step."""
     starts: int = 0
-    steps: int = 0
-    replies: dict[int, Reply] = field(default_factory=dict)
     said: list[tuple[int, str]] = field(default_factory=list)
 
     @property

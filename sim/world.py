@@ -11,23 +11,20 @@ from __future__ import annotations
 
 import hashlib
 import random
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 from threadpoolctl import threadpool_limits
 
 import protocol.envelope
 from node.events import (
-    Command,
     Effect,
     Event,
     JobDone,
     Rank,
     Ranked,
-    Reply,
     Say,
     Started,
     StartJob,
@@ -43,7 +40,7 @@ from sim.seat import Indexes, Plan, Seat, Space, make_seat
 
 START_MS = 1_700_000_000_000
 TICK_MS = 1_000
-# What a job takes, roughly, on the machines that these figures were taken on: docs/simulator.md.
+# After which a job's result is there, whatever it took. A guess, not a measurement.
 RANK_MS, TRAIN_MS = 20, 200
 # An import that is going on ends within so many ticks of its last write.
 EDIT_TICKS = 5
@@ -65,12 +62,9 @@ class World:
         space: Space,
         link: Link | None = None,
         checkers: Sequence[Checker] = (),
-        *,
-        every_tick: bool = False,
     ) -> None:
         self.seed = seed
         self.space = space
-        self.rng = random.Random(f"world|{seed}")
         self.schedule: Schedule[tuple[int, int, Event | Arriving]] = Schedule(START_MS)
         self.network = Network(
             link or Link(), random.Random(f"network|{seed}"), lambda: self.schedule.now_ms, self._deliver
@@ -81,10 +75,9 @@ class World:
         self.events = 0
         self.watch: Callable[[World, Seat, Event], None] | None = None
         """Sees every event after its step: how scenarios measure."""
-        self._every_tick = every_tick
+        self.every_tick = False
+        """Leave no tick out: a test finds that nothing else differs."""
         self._digest = hashlib.blake2b(digest_size=16)
-        self._last_token = 0
-        self._wall = time.perf_counter()
 
     # -- nodes -------------------------------------------------------------------------------------------------------
 
@@ -104,13 +97,13 @@ class World:
         self._deliver(0, seat.number, Started((address_of(seat.peer),)))
 
     def stop(self, seat: Seat) -> None:
-        """Stopped, killed or cut off from power: each step was one transaction, so the store is the same."""
+        """Stopped or killed: each step was one transaction, so the store is the same."""
         seat.engine, seat.doomed = None, False
         self.network.down(seat.number)
 
     def kill_at_next_step(self, seat: Seat) -> None:
-        """Cut off from power between what it decides and what it says: the next step, within a second, is on the disk,
-        its effects are lost, and the node is down."""
+        """Killed between what it decides and what it says: the next step, within a second, is in the store, its effects
+        are lost, and the node is down."""
         seat.doomed = True
         self._deliver(TICK_MS, seat.number, Tick())
 
@@ -128,12 +121,6 @@ class World:
         first_ms = self._on_grid(seat, self.now_ms + 1) - self.now_ms
         for tick in range(EDIT_TICKS):
             self._deliver(first_ms + tick * TICK_MS, seat.number, Tick())
-
-    def command(self, seat: Seat, name: str, **arguments: Any) -> int:
-        """The owner's command, to be replied to under the token that is returned."""
-        self._last_token += 1
-        self._deliver(0, seat.number, Command(self._last_token, name, arguments))
-        return self._last_token
 
     # -- time --------------------------------------------------------------------------------------------------------
 
@@ -175,7 +162,6 @@ class World:
         if isinstance(event, Tick) and seat.tick_ms == self.now_ms:
             seat.tick_ms = None
         self.events += 1
-        seat.steps += 1
         self._digest.update(b"%d %d %s" % (self.now_ms, number, _mark(event)))
         now_ms = self.now_ms + seat.clock_ms
         effects = seat.engine.step([event], now_ms)
@@ -194,7 +180,7 @@ class World:
         """The next tick that may find something, on the node's own grid of seconds."""
         if seat.engine is None:
             return
-        due_ms = self.now_ms if self._every_tick else seat.engine.due_ms(self.now_ms + seat.clock_ms) - seat.clock_ms
+        due_ms = self.now_ms if self.every_tick else seat.engine.due_ms(self.now_ms + seat.clock_ms) - seat.clock_ms
         tick_ms = self._on_grid(seat, max(due_ms, self.now_ms + 1))
         if seat.tick_ms is None or tick_ms < seat.tick_ms:
             seat.tick_ms = tick_ms
@@ -207,8 +193,6 @@ class World:
 
     def _carry_out(self, seat: Seat, effect: Effect) -> None:
         match effect:
-            case Reply():
-                seat.replies[effect.token] = effect
             case Say():
                 seat.said.append((self.now_ms, effect.sentence))
             case StartJob(token, Rank() as job):
@@ -251,9 +235,11 @@ def one_thread() -> Iterator[None]:
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with threadpool_limits(1):
-        yield
-    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager

@@ -77,7 +77,7 @@ def test_ticks_that_would_find_nothing_are_left_out_and_change_nothing() -> None
     seen = []
     for every_tick in (False, True):
         stage = Stage(Options(5), Cast(4, 20, 20, period_s=20.0), Link(latency_ms=30, broken=0.05))
-        stage.world._every_tick = every_tick
+        stage.world.every_tick = every_tick
         frames: list[tuple[int, int, str]] = []
 
         class Log:
