@@ -8,8 +8,9 @@ second process waits BUSY_MS for its turn.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 from node.errors import UserError
@@ -19,6 +20,8 @@ PAGE_BYTES = 16_384
 # A database that lives in memory: thousands do in a simulation, and every table takes a page.
 MEMORY, MEMORY_PAGE_BYTES = ":memory:", 1_024
 MAPPED_BYTES_MAX = 1 << 30
+# Rows that are inserted by one statement.
+ROWS_A_STATEMENT = 200
 APPLICATION_ID = 0x70327072  # "p2pr": another program's SQLite file is refused instead of migrated
 
 # Every migration is a tuple of statements, applied in one transaction; the list is only ever appended to.
@@ -221,3 +224,16 @@ class Database:
             raise UserError(
                 f"{self.path} is damaged; restore it from a backup, or remove it and import again"
             ) from error
+
+
+def insert_rows(
+    connection: sqlite3.Connection, insert: str, rows: Sequence[tuple[object, ...]], after: str = ""
+) -> None:
+    """Rows of one width, many to a statement.
+
+    Python's lock is given back once a statement: row by row, the network's thread would wait for its turn each time.
+    """
+    for at in range(0, len(rows), ROWS_A_STATEMENT):
+        some = rows[at : at + ROWS_A_STATEMENT]
+        row = f"({', '.join('?' * len(some[0]))})"
+        connection.execute(f"{insert} {', '.join([row] * len(some))}{after}", list(chain.from_iterable(some)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -23,12 +24,12 @@ from models.shared_models import shared_model
 from models.shared_taste import SharedTaste
 from models.taste_prior import TastePrior, start_block
 from node.config import Home
-from node.database import Database
+from node.database import MEMORY, Database
 from node.errors import UserError
 from node.events import Heard, Released, Spending, Train, Trained
 from node.index import Index
 from node.ranking import histories_of
-from node.replicas import HeldCatalog, Replicas
+from node.replicas import Replicas
 from node.session import home_index
 from node.store import Rating, Store
 from node.taught import parse_block
@@ -124,15 +125,16 @@ def learning_set(index: Index, ratings: Sequence[Rating]) -> LearningSet:
 
 
 class StoreReader:
-    """The learning set of a store, its index kept until a catalog changes.
+    """The learning set of a store, its index kept until a version of a catalog is whole.
 
-    `open_database` is called once, in the thread that reads; `load` makes the index of a store.
+    `open_database` is called once, in the thread that reads; `load` makes the index of a store. A store without
+    ratings is not read: the index of a million items takes a minute of the time that the network needs.
     """
 
     def __init__(self, open_database: Callable[[], Database], load: Callable[[Store], Index]) -> None:
         self._open_database = open_database
         self._load = load
-        self._held: list[HeldCatalog] = []
+        self._seen: object = None
         self._index: Index | None = None
 
     @cached_property
@@ -143,12 +145,20 @@ class StoreReader:
     def _database(self) -> Database:
         return self._open_database()
 
+    @cached_property
+    def _nothing(self) -> Index:
+        return self._load(Store(Database(Path(MEMORY))))
+
     def __call__(self) -> LearningSet:
         """Raises: UserError when something stored is damaged."""
-        held = Replicas(self._database).held()
-        if self._index is None or held != self._held:
-            self._index, self._held = self._load(self._store), held
-        return learning_set(self._index, self._store.ratings())
+        ratings = self._store.ratings()
+        if not ratings:
+            return learning_set(self._nothing, [])
+        replicas = Replicas(self._database)
+        seen = [(one.catalog, one.head) for one in replicas.held()], replicas.forks()
+        if self._index is None or seen != self._seen:
+            self._index, self._seen = self._load(self._store), seen
+        return learning_set(self._index, ratings)
 
 
 def home_learner(home: Home) -> Learner:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain, count
 from typing import cast
 
-from node.database import Database
+from node.database import Database, insert_rows
 from protocol.merkle import ENTRY_BYTES, KEY_BYTES
 from protocol.records import Stored, vector_hash
 from protocol.sync import Filled
@@ -189,13 +189,14 @@ class Replicas:
                     items.append((slot, record.packed))
                     if record.vector is not None:
                         vectors.append((slot, record.vector))
-            connection.executemany(
-                "INSERT INTO entry VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (catalog, key) DO UPDATE SET record = excluded.record",
+            insert_rows(
+                connection,
+                "INSERT INTO entry VALUES",
                 entries,
+                " ON CONFLICT (catalog, key) DO UPDATE SET record = excluded.record",
             )
-            connection.executemany("INSERT OR REPLACE INTO item VALUES (?, ?)", items)
-            connection.executemany("INSERT OR REPLACE INTO vector VALUES (?, ?)", vectors)
+            insert_rows(connection, "INSERT OR REPLACE INTO item VALUES", items)
+            insert_rows(connection, "INSERT OR REPLACE INTO vector VALUES", vectors)
             growth = sum(one.growth for one in filled)
             connection.execute("UPDATE catalog SET items = items + ? WHERE catalog = ?", (growth, catalog))
 
