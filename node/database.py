@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from typing import NoReturn
 
 from node.errors import UserError
 
@@ -129,17 +130,23 @@ class Database:
         """Open or create. Raises: UserError when the file is not ours, is too new, or can't be opened."""
         self.path = path
         self._durable: bool | None = None
-        with self._named_errors():
-            self._connection = sqlite3.connect(
-                path, timeout=busy_ms / 1000, isolation_level=None, check_same_thread=False
-            )
-            page_bytes = MEMORY_PAGE_BYTES if str(path) == MEMORY else PAGE_BYTES
-            self._connection.execute(f"PRAGMA page_size={page_bytes}")
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA foreign_keys=ON")
-            # Pages come from the system's cache without a copy: serving a catalog reads a third faster.
-            self._connection.execute(f"PRAGMA mmap_size={MAPPED_BYTES_MAX}")
-            self._migrate()
+        self._alone = str(path) == MEMORY
+        self._in_step = False
+        try:
+            self._open(busy_ms)
+        except sqlite3.DatabaseError as error:
+            self._fail(error)
+
+    def _open(self, busy_ms: int) -> None:
+        self._connection = sqlite3.connect(
+            self.path, timeout=busy_ms / 1000, isolation_level=None, check_same_thread=False
+        )
+        self._connection.execute(f"PRAGMA page_size={MEMORY_PAGE_BYTES if self._alone else PAGE_BYTES}")
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA foreign_keys=ON")
+        # Pages come from the system's cache without a copy: serving a catalog reads a third faster.
+        self._connection.execute(f"PRAGMA mmap_size={MAPPED_BYTES_MAX}")
+        self._migrate()
 
     @property
     def changes(self) -> int:
@@ -151,8 +158,10 @@ class Database:
 
     def rows(self, query: str, *arguments: object) -> list[tuple[object, ...]]:
         """All rows of a query."""
-        with self._named_errors():
+        try:
             return self._connection.execute(query, arguments).fetchall()
+        except sqlite3.DatabaseError as error:
+            self._fail(error)
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
@@ -160,29 +169,58 @@ class Database:
 
         `durable` ones are on the disk by then; others may be undone by a power cut, as a whole and the latest first.
         """
-        nested = self._connection.in_transaction
-        if nested:
+        if self._connection.in_transaction:
             yield self._connection
             return
-        with self._named_errors():
-            if durable is not self._durable:
-                self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-                self._durable = durable
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error):
-                    raise
-                hint = "another process holds it; try again when that has finished"
-                raise DatabaseBusyError(f"{self.path}: {hint}") from error
+        try:
+            self._begin(durable)
+            if self._in_step:
+                yield self._connection
+                return
             try:
                 yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:
-                # A full disk makes SQLite roll back by itself.
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                self._roll_back()
                 raise
+        except sqlite3.DatabaseError as error:
+            self._fail(error)
+
+    @contextmanager
+    def step(self, *, durable: bool) -> Iterator[None]:
+        """A `transaction` that nobody knows to write: in memory, where there is nobody to keep out, it begins with the
+        first write. Most steps of a simulation write nothing."""
+        if not self._alone:
+            with self.transaction(durable=durable):
+                yield
+            return
+        self._in_step = True
+        try:
+            yield
+            if self._connection.in_transaction:
+                self._connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        finally:
+            self._in_step = False
+
+    def _begin(self, durable: bool) -> None:
+        if durable is not self._durable:
+            self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            hint = "another process holds it; try again when that has finished"
+            raise DatabaseBusyError(f"{self.path}: {hint}") from error
+
+    def _roll_back(self) -> None:
+        # A full disk makes SQLite roll back by itself.
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def _migrate(self) -> None:
         (owner,) = self._connection.execute("PRAGMA application_id").fetchone()
@@ -202,28 +240,24 @@ class Database:
                 connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version={number + 1}")
 
-    @contextmanager
-    def _named_errors(self) -> Iterator[None]:
-        """The disk's faults in words that tell the owner what to do."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            hint = {
-                "database or disk is full": "the disk is full; free some space and run the command again",
-                "database is locked": "another process holds it; try again when that has finished",
-                "disk I/O error": "the disk can't be read or written; look at the system's log",
-                "attempt to write a readonly database": "it can't be written; check its permissions",
-                "unable to open database file": "it can't be opened; check that the folder exists and is writable",
-            }.get(str(error))
-            if hint is None:
-                raise
-            raise UserError(f"{self.path}: {hint}") from error
-        except sqlite3.DatabaseError as error:
-            if "not a database" not in str(error) and "malformed" not in str(error):
-                raise
-            raise UserError(
-                f"{self.path} is damaged; restore it from a backup, or remove it and import again"
-            ) from error
+    def _fail(self, error: sqlite3.DatabaseError) -> NoReturn:
+        """Raises the disk's fault in words that tell the owner what to do; any other as it is."""
+        said = str(error)
+        if not isinstance(error, sqlite3.OperationalError):
+            if "not a database" not in said and "malformed" not in said:
+                raise error
+            hint = "is damaged; restore it from a backup, or remove it and import again"
+            raise UserError(f"{self.path} {hint}") from error
+        hints = {
+            "database or disk is full": "the disk is full; free some space and run the command again",
+            "database is locked": "another process holds it; try again when that has finished",
+            "disk I/O error": "the disk can't be read or written; look at the system's log",
+            "attempt to write a readonly database": "it can't be written; check its permissions",
+            "unable to open database file": "it can't be opened; check that the folder exists and is writable",
+        }
+        if said not in hints:
+            raise error
+        raise UserError(f"{self.path}: {hints[said]}") from error
 
 
 def insert_rows(

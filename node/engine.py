@@ -83,7 +83,7 @@ class Engine:
         """Deal with events in order; what was decided, once it is on the disk. Raises: UserError from the disk."""
         # What peers answered can be asked for again after a power cut: nothing was promised to anybody.
         durable = not all(isinstance(event, Answered | Unanswered) for event in events)
-        with self._database.transaction(durable=durable):
+        with self._database.step(durable=durable):
             for event in events:
                 self._handle(event, now_ms)
             self._catalogs.pump(now_ms)

@@ -7,6 +7,7 @@ The peer id is libp2p's: base58 of the identity multihash of the protobuf-wrappe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
@@ -23,24 +24,28 @@ ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _RAW = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Identity:
     """A key pair, made from a seed that the caller drew and keeps."""
 
     seed: bytes
 
-    @property
+    @cached_property
+    def _key(self) -> Ed25519PrivateKey:
+        return Ed25519PrivateKey.from_private_bytes(self.seed)
+
+    @cached_property
     def public(self) -> bytes:
         """32 bytes."""
-        return Ed25519PrivateKey.from_private_bytes(self.seed).public_key().public_bytes(*_RAW)
+        return self._key.public_key().public_bytes(*_RAW)
 
-    @property
+    @cached_property
     def peer_id(self) -> str:
         return peer_id(self.public)
 
     def sign(self, message: bytes) -> bytes:
         """64 bytes; deterministic (RFC 8032)."""
-        return Ed25519PrivateKey.from_private_bytes(self.seed).sign(message)
+        return self._key.sign(message)
 
 
 def verify(public: bytes, message: bytes, signature: bytes) -> None:

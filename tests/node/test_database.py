@@ -99,3 +99,24 @@ def test_a_second_writer_waits_and_then_says_so(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(UserError, match="another process holds it"), two.transaction():
             pass
     assert two.rows("SELECT count(*) FROM rating") == [(1,)]
+
+
+def test_a_step_in_memory_writes_all_or_nothing(tmp_path: Path) -> None:
+    """In memory the transaction begins with the first write; on the disk before it. Nobody can tell."""
+    for path in (Path(":memory:"), tmp_path / "node.sqlite"):
+        db = Database(path)
+        with db.step(durable=True), db.transaction() as connection:
+            connection.execute("INSERT INTO rating VALUES ('ada', 'p', 'i', 7, 1)")
+        with pytest.raises(ZeroDivisionError), db.step(durable=False):
+            with db.transaction() as connection:
+                connection.execute("INSERT INTO rating VALUES ('ben', 'p', 'i', 7, 1)")
+            with db.transaction() as connection:
+                connection.execute("INSERT INTO rating VALUES ('cat', 'p', 'i', 7, 1)")
+            raise ZeroDivisionError
+        assert db.rows("SELECT user FROM rating") == [("ada",)]
+        with db.transaction() as connection:
+            connection.execute("INSERT INTO rating VALUES ('dan', 'p', 'i', 7, 1)")
+        with pytest.raises(ZeroDivisionError), db.transaction() as connection:
+            connection.execute("INSERT INTO rating VALUES ('eve', 'p', 'i', 7, 1)")
+            raise ZeroDivisionError
+        assert db.rows("SELECT count(*) FROM rating") == [(2,)], "outside of a step each transaction is its own"
