@@ -125,9 +125,9 @@ def log_likelihood(told: Told, prior: Prior) -> float:
         square, volume = rest_R @ np.linalg.solve(seen_RR, rest_R), np.linalg.slogdet(seen_RR)[1]
     else:
         weight_K = told.x_RK.T @ rest_R / prior.noise
-        inner_KK = told.x_RK.T @ told.x_RK / prior.noise + prior.precision_KK
+        inner_KK = told.x_RK.T @ told.x_RK / prior.noise + prior.precision
         square = rest_R @ rest_R / prior.noise - weight_K @ np.linalg.solve(inner_KK, weight_K)
-        volume = n * np.log(prior.noise) + np.linalg.slogdet(inner_KK)[1] - np.linalg.slogdet(prior.precision_KK)[1]
+        volume = n * np.log(prior.noise) + np.linalg.slogdet(inner_KK)[1] - np.linalg.slogdet(prior.precision)[1]
     return float(-(square + volume + n * np.log(2 * np.pi)) / 2)
 
 

@@ -57,8 +57,7 @@ class Gate:
         self._model = model
         self.warm = draw_exams(histories, rng)
         self.cold = draw_exams(histories, rng, COLD_RATINGS)
-        self._start_warm = model.losses(model.start(), Crowd(), self.warm)
-        self._start_cold = model.losses(model.start(), Crowd(), self.cold)
+        self._start_warm, self._start_cold = self._losses(model.start(), Crowd())
 
     @property
     def start_loss(self) -> float:
@@ -69,13 +68,18 @@ class Gate:
         """Nobody to judge accepts everything, and passes it on: others judge, and nothing ranks here by it."""
         if not self.warm:
             return Verdict(True, 0.0, 0.0)
-        warm = self._gain(self._model.losses(values_V, crowd, self.warm), self._start_warm)
-        cold = self._gain(self._model.losses(values_V, crowd, self.cold), self._start_cold)
+        warm_E, cold_E = self._losses(values_V, crowd)
+        warm, cold = self._gain(warm_E, self._start_warm), self._gain(cold_E, self._start_cold)
         return Verdict(bool(min(warm, cold) >= -SLACK), warm, cold)
 
     def loss(self, values_V: Values, crowd: Crowd) -> float:
         """Mean over the warm judges."""
         return float(self._model.losses(values_V, crowd, self.warm).mean()) if self.warm else 0.0
+
+    def _losses(self, values_V: Values, crowd: Crowd) -> tuple[Values, Values]:
+        """Of the warm judges and of the cold ones; together, for making a model of the values is most of the work."""
+        loss_E = self._model.losses(values_V, crowd, [*self.warm, *self.cold])
+        return loss_E[: len(self.warm)], loss_E[len(self.warm) :]
 
     @staticmethod
     def _gain(loss_E: Values, start_E: Values) -> float:

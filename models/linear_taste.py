@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -40,17 +41,19 @@ class Told:
     y_R: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prior:
-    """What is known of any user's w before they say a word: N(m, S), and the noise variance s2 of a rating.
-
-    Both S and its inverse, float64 [K, K], because either may be the cheaper way to a posterior.
-    """
+    """What is known of any user's w before they say a word: N(m, S), S float64 [K, K], and the noise variance s2 of a
+    rating."""
 
     mean_K: Floats
     covariance_KK: Floats
-    precision_KK: Floats
     noise: float
+
+    @cached_property
+    def precision(self) -> Floats:
+        """S^-1: the cheaper way to the posterior of a user with more ratings than features."""
+        return np.asarray(np.linalg.inv(self.covariance_KK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def posterior(told: Told, prior: Prior) -> Posterior:
         reached_RK = told.x_RK @ prior.covariance_KK
         inverse = np.asarray(np.linalg.inv(reached_RK @ told.x_RK.T + prior.noise * np.eye(len(rest_R))), np.float64)
         return Posterior(prior.mean_K + reached_RK.T @ (inverse @ rest_R), inverse, reached_RK, prior)
-    inverse = np.asarray(np.linalg.inv(told.x_RK.T @ told.x_RK / prior.noise + prior.precision_KK), np.float64)
+    inverse = np.asarray(np.linalg.inv(told.x_RK.T @ told.x_RK / prior.noise + prior.precision), np.float64)
     return Posterior(prior.mean_K + inverse @ (told.x_RK.T @ rest_R / prior.noise), inverse, None, prior)
 
 
@@ -96,7 +99,6 @@ class LinearTaste(RatingPredictor):
         "z_IK",
         "mean_K",
         "covariance_KK",
-        "precision_KK",
         "noise",
         "overall",
         "spread",
@@ -107,11 +109,11 @@ class LinearTaste(RatingPredictor):
     """float32 [items, K]"""
     mean_K: Floats
     covariance_KK: Floats
-    precision_KK: Floats
     noise: float
     overall: float
     """Everybody's mean rating."""
     spread: float
+    _prior: Prior | None = None
 
     def learn_scale(self, ratings: Interactions) -> None:
         """Set low, high, overall and spread."""
@@ -138,8 +140,16 @@ class LinearTaste(RatingPredictor):
 
     @property
     def prior(self) -> Prior:
-        """What the model holds of users in general."""
-        return Prior(self.mean_K, self.covariance_KK, self.precision_KK, self.noise)
+        """What the model holds of users in general; kept, for its inverse is every user's."""
+        held = self._prior
+        if (
+            held is None
+            or held.mean_K is not self.mean_K
+            or held.covariance_KK is not self.covariance_KK
+            or held.noise != self.noise
+        ):
+            self._prior = held = Prior(self.mean_K, self.covariance_KK, self.noise)
+        return held
 
     def posterior(self, history: History) -> Posterior:
         """What the history says about its user."""

@@ -67,7 +67,7 @@ class Projection(LinearTaste):
     name: ClassVar[str] = "projection"
     learned: ClassVar[tuple[str, ...]] = (*LinearTaste.learned, "phi_IK", "w_RK")
     # What the other linear models have of features, this one has of W's directions.
-    axes: ClassVar[Mapping[str, str]] = {"z_IK": "IR", "mean_K": "R", "covariance_KK": "RR", "precision_KK": "RR"}
+    axes: ClassVar[Mapping[str, str]] = {"z_IK": "IR", "mean_K": "R", "covariance_KK": "RR"}
     phi_IK: Vectors
     w_RK: Vectors
 
@@ -122,7 +122,7 @@ class Projection(LinearTaste):
         self.w_RK = block.w_RK
         self.z_IK = self.phi_IK @ block.w_RK.T
         self.mean_K = block.mean_R.astype(np.float64)
-        self.covariance_KK = self.precision_KK = np.eye(len(block.mean_R))
+        self.covariance_KK = np.eye(len(block.mean_R))
         self.noise = float(np.exp(block.log_ridge))
 
 
@@ -149,7 +149,6 @@ class FixedProjection(LinearTaste):
         w_KR = np.random.default_rng(self.seed).uniform(-bound, bound, (phi_IK.shape[1], self.rank))
         self.z_IK = phi_IK @ w_KR.astype(np.float32)
         self.mean_K, self.covariance_KK = np.zeros(self.rank), np.eye(self.rank)
-        self.precision_KK = self.covariance_KK
         self.noise = self.strength
         return self
 

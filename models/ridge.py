@@ -40,7 +40,7 @@ class Ridge(LinearTaste):
         self.learn_scale(ratings)
         self.z_IK = phi_of(items, self.basis)
         self.mean_K = np.zeros(self.z_IK.shape[1])
-        self.covariance_KK = self.precision_KK = np.eye(self.z_IK.shape[1])
+        self.covariance_KK = np.eye(self.z_IK.shape[1])
         self.noise = self._chosen(ratings) if self.strength is None else self.strength
         return self
 
@@ -51,13 +51,14 @@ class Ridge(LinearTaste):
         histories = [one for one in ratings.histories() if len(one) >= 5]
         chosen = rng.permutation(len(histories))[:CHOOSERS]
         self.noise = STRENGTH
+        priors = [replace(self.prior, noise=strength) for strength in STRENGTHS]
         error = np.zeros(len(STRENGTHS))
         for user in chosen.tolist():
             told = self.told(histories[user])
             order = rng.permutation(len(told.y_R))
             test, train = order[: len(order) // 5], order[len(order) // 5 :]
             part = Told(told.x_RK[train], told.y_R[train])
-            for place, strength in enumerate(STRENGTHS):
-                taste_K = posterior(part, replace(self.prior, noise=strength)).mean_K
+            for place, prior in enumerate(priors):
+                taste_K = posterior(part, prior).mean_K
                 error[place] += ((told.y_R[test] - told.x_RK[test] @ taste_K) ** 2).sum()
         return STRENGTHS[int(error.argmin())] if error.any() else STRENGTH

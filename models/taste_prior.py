@@ -48,8 +48,8 @@ class TasteBlock:
 
     @property
     def prior(self) -> Prior:
-        """As users are folded in with; costs one inverse."""
-        return Prior(self.mean_K, self.covariance_KK, np.asarray(np.linalg.inv(self.covariance_KK)), self.noise)
+        """As users are folded in with."""
+        return Prior(self.mean_K, self.covariance_KK, self.noise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def e_step(block: TasteBlock, users: Iterable[Told]) -> TasteSums:
             error += block.noise * (len(told.y_R) - block.noise * float(np.trace(found.inverse)))
         else:
             outer_KK += found.inverse
-            error += block.noise * (size - float(np.vdot(prior.precision_KK, found.inverse)))
+            error += block.noise * (size - float(np.vdot(prior.precision, found.inverse)))
         n_users, n_ratings = n_users + 1, n_ratings + len(told.y_R)
     # The variances of users with few ratings, S - S x' G^-1 x S, all at once.
     outer_KK += n_short * block.covariance_KK - block.covariance_KK @ known_KK @ block.covariance_KK
@@ -170,5 +170,4 @@ class TastePrior(LinearTaste):
         if block.mean_K.shape != (size,) or block.covariance_KK.shape != (size, size):
             raise ValueError(f"a taste block over {len(block.mean_K)} features does not fit features of {size}")
         self.mean_K, self.covariance_KK = block.mean_K, block.covariance_KK
-        self.precision_KK = block.prior.precision_KK
         self.noise, self.n_users, self.n_ratings = block.noise, block.n_users, block.n_ratings

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 # A peer is asked for its heads again soon after it had news, or after news of others; then less and less often.
 # Gossip brings news in a moment; asking is for what it lost.
-HEADS_MS_FIRST, HEADS_MS_MAX = 1_000, 120_000
+HEADS_MS_FIRST, HEADS_MS_MAX = 1_000, 600_000
 # Questions on their way to one peer: a page each.
 ASKS_PEER_MAX = 10
 # A peer that did not answer in time is left alone for so long, twice as long each time, and asked half as much.
