@@ -84,7 +84,8 @@ class QueryService:
         self._rng = rng
         self._budget = Budget(policy.queries_per_minute)
         self._window = ReplayWindow()
-        self._forgot_ms = 0
+        # When there is something to forget, whenever it was looked for.
+        self._remembers, self._forgot_ms = True, 0
 
     def start(self, now_ms: int) -> None:
         """Queries answered before a restart are not answered again."""
@@ -93,13 +94,15 @@ class QueryService:
 
     def tick(self, now_ms: int) -> None:
         """Queries that can't be replayed any more need not be remembered."""
-        if not 0 <= now_ms - self._forgot_ms < FORGET_MS:
+        if self._remembers and not 0 <= now_ms - self._forgot_ms < FORGET_MS:
             self._forgot_ms = now_ms
-            self._replicas.forget_asked(now_ms)
+            self._remembers = self._replicas.forget_asked(now_ms)
 
     def due_ms(self, now_ms: int) -> int:
         """When what was answered may be forgotten."""
-        return now_ms + FORGET_MS if self._forgot_ms > now_ms else self._forgot_ms + FORGET_MS
+        if not self._remembers or self._forgot_ms > now_ms:
+            return now_ms + FORGET_MS
+        return self._forgot_ms + FORGET_MS
 
     # -- answering ---------------------------------------------------------------------------------------------------
 
@@ -120,6 +123,7 @@ class QueryService:
         name = query_hash(ask.query)
         self._window.admit(name, query, now_ms)
         self._replicas.add_asked(name, query.expires_ms + SKEW_MS)
+        self._remembers = True
         self._outbox.start(Rank(query.kind, query.subject, query.k), partial(self._answer, token, name))
 
     def _answer(self, token: int, name: bytes, ranked: Ranked, now_ms: int) -> None:

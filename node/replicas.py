@@ -267,10 +267,11 @@ class Replicas:
             list[tuple[bytes, int]], self._database.rows("SELECT query, until_ms FROM asked ORDER BY until_ms, query")
         )
 
-    def forget_asked(self, now_ms: int) -> None:
-        """Queries that can't be replayed any more."""
+    def forget_asked(self, now_ms: int) -> bool:
+        """Queries that can't be replayed any more; whether others are left."""
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM asked WHERE until_ms < ?", (now_ms,))
+        return bool(self._database.rows("SELECT 1 FROM asked LIMIT 1"))
 
     def add_asked(self, query: bytes, until_ms: int) -> None:
         with self._database.transaction() as connection:

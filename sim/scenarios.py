@@ -19,7 +19,7 @@ from node.report import Report
 from sim.checkers import BrokenLawError
 from sim.outcome import Assertion, Outcome
 from sim.stage import Options
-from sim.world import World, one_thread, remembered_verifications
+from sim.world import World, one_thread, rare_collections, remembered_verifications
 
 #: Name -> the function and its file.
 SCENARIOS = {
@@ -50,7 +50,7 @@ def play(
         raise UserError(f"--seed must be 0 to {SEED_MAX}")
     options = Options(seed, nodes, parameters or {}, progress)
     began = time.perf_counter()
-    with one_thread(), remembered_verifications():
+    with one_thread(), rare_collections(), remembered_verifications():
         outcome = scenario(name)(options)
     unknown = sorted(set(options.parameters) - options.used)
     if unknown:

@@ -9,6 +9,7 @@ checkers look; what they find ends the run.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from typing import Protocol
 from threadpoolctl import threadpool_limits
 
 import protocol.envelope
+from node.engine import Engine
 from node.events import (
     Effect,
     Event,
@@ -45,12 +47,18 @@ RANK_MS, TRAIN_MS = 20, 200
 # An import that is going on ends within so many ticks of its last write.
 EDIT_TICKS = 5
 VERIFICATIONS_REMEMBERED = 100_000
+# New objects until they are searched for cycles.
+COLLECT_AFTER = 200_000
 
 
 class Checker(Protocol):
     """Looks at every step. Raises: BrokenLawError."""
 
     def after(self, seat: Seat, event: Event, effects: Sequence[Effect], now_ms: int) -> None: ...
+
+
+class DueTick(Tick):
+    """A tick that the engine asked for. What came meanwhile may have left it nothing to find: then it is left out."""
 
 
 class World:
@@ -159,8 +167,13 @@ class World:
             if gossip is None:
                 return
             event = gossip
-        if isinstance(event, Tick) and seat.tick_ms == self.now_ms:
+        if isinstance(event, DueTick):
+            if seat.tick_ms != self.now_ms:
+                return
             seat.tick_ms = None
+            due_ms = self._due_ms(seat, seat.engine)
+            if due_ms > self.now_ms:
+                return self._order(seat, self._on_grid(seat, due_ms))
         self.events += 1
         self._digest.update(b"%d %d %s" % (self.now_ms, number, _mark(event)))
         now_ms = self.now_ms + seat.clock_ms
@@ -180,11 +193,18 @@ class World:
         """The next tick that may find something, on the node's own grid of seconds."""
         if seat.engine is None:
             return
-        due_ms = self.now_ms if self.every_tick else seat.engine.due_ms(self.now_ms + seat.clock_ms) - seat.clock_ms
-        tick_ms = self._on_grid(seat, max(due_ms, self.now_ms + 1))
+        first_ms = self._on_grid(seat, self.now_ms + 1)
+        if seat.tick_ms is not None and seat.tick_ms <= first_ms:
+            return
+        self._order(seat, self._on_grid(seat, max(self._due_ms(seat, seat.engine), first_ms)))
+
+    def _order(self, seat: Seat, tick_ms: int) -> None:
         if seat.tick_ms is None or tick_ms < seat.tick_ms:
             seat.tick_ms = tick_ms
-            self._deliver(tick_ms - self.now_ms, seat.number, Tick())
+            self._deliver(tick_ms - self.now_ms, seat.number, DueTick())
+
+    def _due_ms(self, seat: Seat, engine: Engine) -> int:
+        return self.now_ms if self.every_tick else engine.due_ms(self.now_ms + seat.clock_ms) - seat.clock_ms
 
     @staticmethod
     def _on_grid(seat: Seat, at_ms: int) -> int:
@@ -240,6 +260,17 @@ def one_thread() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Within, memory is searched for cycles among what is new only: what is old are the nodes, and they stay."""
+    before = gc.get_threshold()
+    gc.set_threshold(COLLECT_AFTER, before[1], 1_000_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 @contextmanager
