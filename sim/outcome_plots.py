@@ -98,11 +98,10 @@ def _panel(axes: Any, rows: Sequence[Row], figure_name: str, legend: dict[str, A
         low, high = (_number(row.get(f"{figure_name}_{end}")) for end in ("low", "high"))
         colour = SETTINGS.get(setting, COLOURS[2])
         drawn = axes.barh(place, value, 0.72, color=colour)
-        end = value
         if low is not None and high is not None and low <= value <= high:
             axes.errorbar(value, place, xerr=[[value - low], [high - value]], color=INK, capsize=2, linewidth=1)
-            end = high
-        axes.annotate(f"{value:#.3g}", (end, place), (4, 0), textcoords="offset points", va="center", fontsize=8)
+        # Beside the panel, where no line of a bound runs through it.
+        axes.annotate(f"{value:#.3g}", (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=8)
         if setting:
             legend.setdefault(setting, drawn)
     for row in rows:
@@ -114,7 +113,7 @@ def _panel(axes: Any, rows: Sequence[Row], figure_name: str, legend: dict[str, A
     axes.set_yticks(range(len(names)), [name or "-" for name in names])
     axes.set_ylim(max(1, len(names)) - 0.4, -0.6)
     axes.set_ylabel(f"and {left} more in the table" if left > 0 else "")
-    axes.margins(x=0.16)
+    axes.margins(x=0.02)
     axes.grid(axis="x")
     axes.tick_params(left=False, labelbottom=True)
 
