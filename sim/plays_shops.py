@@ -25,6 +25,7 @@ from sim.cross_platform import as_binary, given, hold_back, load_world
 from sim.outcome import Assertion, Outcome
 from sim.referee import Judgement, Place, Referee, open_place, rows
 from sim.seat import Plan, Seat, Space
+from sim.shops import TRADES
 from sim.stage import Options, world_outcome
 from sim.town import RATED_MS
 from sim.world import World, address_of
@@ -39,12 +40,15 @@ def two_shops(options: Options) -> Outcome:
     learners = round(options.number("people", 30, 10, 10_000))
     periods = round(options.number("periods", 24, 1, 1000))
     kind = options.word("ratings", "full", ("full", "binary"))
+    # Of the demo's items, for a quick look.
+    share = options.number("share", 1.0, 0.05, 1.0)
+    sizes = None if share == 1 else [round(share * trade.items) for trade in TRADES]
     encoder = open_encoder(ENCODER)
     space = Space(ENCODER, bytes.fromhex(encoder.fingerprint), encoder.dim, basis_of(ENCODER), lambda: encoder)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(options.word("folder", temporary))
         try:
-            shops = load_world(options.seed, learners + ASKED, encoder, ENCODER, folder)
+            shops = load_world(options.seed, learners + ASKED, encoder, ENCODER, folder, sizes=sizes)
         except OSError as error:
             raise UserError(f"can't keep the demo in {folder}: {error.strerror or error}") from error
     shops, new_B = hold_back(as_binary(shops) if kind == "binary" else shops)
