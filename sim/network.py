@@ -167,7 +167,9 @@ class Network:
     def _ask(self, me: int, ask: Ask) -> None:
         other = self._numbers[ask.peer]
         if other not in self.ports[me].peers:
-            self._deliver(0, me, Unanswered(ask.token, "unreachable"))
+            # Nobody knows of a broken connection before its end is told.
+            left_ms = self.ports[me].told_ms.get(other, 0) - self._now()
+            self._deliver(max(left_ms, 0), me, Unanswered(ask.token, "unreachable"))
             return
         self._last_token += 1
         token = self._last_token

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from node.events import Event
 from node.store import Write
@@ -12,6 +13,7 @@ from sim.checkers import resurrected, unsettled
 from sim.outcome import Assertion, Outcome
 from sim.seat import Seat
 from sim.stage import Cast, Options, Stage
+from sim.trace import Trace, read_trace
 from sim.world import World
 
 SETTLE_S = 600.0
@@ -38,39 +40,69 @@ def churn(options: Options) -> Outcome:
     """About half of the nodes are away at any moment; once they are back, all know all, and recommend as well."""
     nodes = options.nodes_or(20)
     away, turn_s = options.number("away", 0.5, 0, 0.9), options.number("turn_s", 120.0, 10)
-    periods = round(options.number("periods", 16, 1, 200))
-    figures = []
-    for share in (0.0, away):
-        stage = Stage(options, Cast(nodes, 40, 12 * nodes), options.link())
+    file, periods = options.word("trace", ""), options.number("periods", 16, 1, 200)
+    trace = read_trace(Path(file), nodes) if file else None
+    calm, told = (Stage(options, Cast(nodes, 40, 12 * nodes), options.link()) for _ in range(2))
+    seconds = trace.seconds if trace else periods * calm.cast.period_s
+    toss = random.Random(f"churn|{options.seed}")
+    for stage in (calm, told):
         stage.start()
         stage.run(stage.cast.period_s)
-        toss = random.Random(f"churn|{options.seed}")
-        curve = []
-        while stage.world.seconds < periods * stage.cast.period_s:
-            flock(stage, toss, share)
-            stage.run(turn_s)
-            curve.append((stage.world.seconds, float(sum(seat.engine is not None for seat in stage.seats))))
-        flock(stage, toss, 0.0)
-        settled = settle(stage)
+    calm.run(seconds)
+    curve = follow(told, toss, trace) if trace else take_turns(told, toss, away, turn_s, seconds)
+    send_away(told, toss, set())
+    settled = [settle(stage) for stage in (calm, told)][1]
+    for stage in (calm, told):
         stage.periods(2)
-        figures.append((stage, curve, settled, stage.ndcg()))
-    (_, _, _, calm_ndcg), (stage, curve, settled, ndcg) = figures
-    told = stage.outcome("churn")
-    told.rows = stage.rows(periods)
-    told.rows.append({"setting": "p2p", "model": "taste_prior, nobody away", "platform": "all", "slice": "Discover",
-                      "ndcg": calm_ndcg})  # fmt: skip
-    told.curves["nodes that run"] = {f"{away:.0%} away": curve}
+    calm_ndcg, ndcg = calm.ndcg(), told.ndcg()
+    outcome = told.outcome("churn")
+    outcome.rows = told.rows(max(1, round(seconds / calm.cast.period_s)))
+    outcome.rows.append({"setting": "p2p", "model": "taste_prior, nobody away", "platform": "all", "slice": "Discover",
+                         "ndcg": calm_ndcg})  # fmt: skip
+    share = trace.away if trace else away
+    outcome.curves["nodes that run"] = {f"{share:.0%} away": curve}
     ratio = ndcg / calm_ndcg
-    told.asserted = [
+    outcome.asserted = [
         settled,
         Assertion("what was learned is within 1 % of the same nodes never away", ratio >= 0.99, f"{ratio:.4f}"),
     ]
-    return told
+    return outcome
+
+
+def take_turns(
+    stage: Stage, toss: random.Random, away: float, turn_s: float, seconds: float
+) -> list[tuple[float, float]]:
+    """Others are away each turn. How many run, by time."""
+    end, curve = stage.world.seconds + seconds, []
+    while stage.world.seconds < end:
+        flock(stage, toss, away)
+        stage.run(turn_s)
+        curve.append((stage.world.seconds, running(stage)))
+    return curve
+
+
+def follow(stage: Stage, toss: random.Random, trace: Trace) -> list[tuple[float, float]]:
+    """Nodes come and go as in the trace, which begins now. How many run, by time."""
+    began, curve = stage.world.seconds, []
+    for moment in trace.moments():
+        stage.run(began + moment - stage.world.seconds)
+        send_away(stage, toss, set(range(len(stage.seats))) - trace.running(moment))
+        curve.append((stage.world.seconds, running(stage)))
+    return curve
+
+
+def running(stage: Stage) -> float:
+    return float(sum(seat.engine is not None for seat in stage.seats))
 
 
 def flock(stage: Stage, toss: random.Random, away: float) -> None:
-    """So many are away from now on; half of those who go are killed between what they decided and what they said."""
-    gone = set(toss.sample(range(len(stage.seats)), round(away * len(stage.seats))))
+    """So many, drawn by chance, are away from now on."""
+    send_away(stage, toss, set(toss.sample(range(len(stage.seats)), round(away * len(stage.seats)))))
+
+
+def send_away(stage: Stage, toss: random.Random, gone: set[int]) -> None:
+    """These are away from now on, and nobody else; half of those who go are killed between what they decided and what
+    they said."""
     for seat in stage.seats:
         if seat.number in gone and seat.engine is not None:
             (stage.world.stop if toss.random() < 0.5 else stage.world.kill_at_next_step)(seat)

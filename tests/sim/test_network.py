@@ -21,7 +21,7 @@ from node.transport import (
     Publish,
     Unanswered,
 )
-from sim.network import ASK_MS_MAX, MESH_DEGREE_MAX, Arriving, Link, Network
+from sim.network import ASK_MS_MAX, MESH_DEGREE_MAX, PULSE_MS_MAX, Arriving, Link, Network
 from sim.schedule import Schedule
 from sim.world import address_of
 
@@ -175,3 +175,15 @@ def test_comings_and_goings_are_heard_in_their_order(seed: int) -> None:
                 assert here, "gone without having come"
             here = isinstance(event, PeerUp)
         assert here == bool(wire.network.ports[number].peers)
+
+
+def test_a_broken_connection_is_noticed_by_its_end_and_not_by_asking() -> None:
+    wire = Wire(2, Link(latency_ms=10))
+    wire.connect([(0, 1)])
+    wire.network.divide({0: 0, 1: 1})
+    asked_ms = wire.schedule.now_ms
+    wire.network.carry_out(0, Ask(7, "peer1", b"question"))
+    wire.run()
+    (down_ms,) = [at_ms for at_ms, event in wire.heard[0] if isinstance(event, PeerDown)]
+    assert down_ms - asked_ms >= PULSE_MS_MAX // 2
+    assert [at_ms for at_ms, event in wire.heard[0] if event == Unanswered(7, "unreachable")] == [down_ms]
