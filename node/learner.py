@@ -117,10 +117,16 @@ def release(known: LearningSet, basis: str, spending: Spending, noise: np.random
 
 
 def learning_set(index: Index, ratings: Sequence[Rating]) -> LearningSet:
-    """Only what was rated of an index, and all local users' ratings of it."""
+    """Only what was rated of an index, by publisher and id, and all local users' ratings of it.
+
+    Rows of an index are in the order in which items came here, and what is learned must not depend on that.
+    """
     histories = histories_of(index, ratings, sorted({rating.user for rating in ratings}))
-    rated = np.unique(np.concatenate([np.empty(0, np.int64), *(one.items for one in histories)]))
-    moved = [History(np.searchsorted(rated, one.items), one.values) for one in histories]
+    named = sorted({(rating.publisher, rating.item) for rating in ratings} & index.rows.keys())
+    rated = np.array([index.rows[name] for name in named], np.int64)
+    place_I = np.empty(len(index.items), np.int64)
+    place_I[rated] = np.arange(len(rated))
+    moved = [History(place_I[one.items], one.values) for one in histories]
     return LearningSet(index.items.at(rated), moved)
 
 

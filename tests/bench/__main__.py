@@ -29,6 +29,7 @@ BENCHES = (
     "learning_together",
     "learning_network",
     "simulator",
+    "reality",
     "learning_attacks",
     "learning_promotion",
     "two_shops",

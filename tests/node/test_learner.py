@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from node.index import Index, load_index
-from node.learner import StoreReader
+from node.learner import StoreReader, learning_set
 from node.store import Rating, Store
 from tests.node.network.homes import DIM, ENCODER, Node
 
@@ -74,3 +78,21 @@ def test_the_index_is_made_again_when_a_publisher_forked(reading: Reading) -> No
     reading.node.replicas.add_fork("other", b"one", b"two")
     reading.read()
     assert len(reading.made) == 2
+
+
+@given(st.permutations(ITEMS), st.integers(0, 2**32 - 1))
+def test_what_is_learned_from_does_not_depend_on_the_order_in_which_items_came(order: list[str], seed: int) -> None:
+    """To the bit: training magnifies what rounding leaves."""
+    chance = random.Random(seed)
+    ratings = [(user, item, chance.randint(0, 10)) for user in ("ann", "bob") for item in chance.sample(ITEMS, 3)]
+    seen = []
+    for items in (ITEMS, order):
+        node = Node(1, "Asolo")
+        for item in items:
+            node.write([item])
+        node.store.write_ratings(Rating(user, node.peer, item, float(value), 1) for user, item, value in ratings)
+        known = learning_set(load_index(node.store, ENCODER.hex(), 0.5, DIM), node.store.ratings())
+        numbers = [known.items.image_ID, known.items.text_ID, known.items.log_price_I]
+        numbers += [one for history in known.histories for one in (history.items, history.values)]
+        seen.append([one.tobytes() for one in numbers])
+    assert seen[0] == seen[1]
