@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load
 
-from models.fusion import Items, Vectors
+from models.fusion import Items, Vectors, vector_similarity
 
 #: Part of every shared block's identity, with the basis' name: change phi, change this.
 FEATURE_RULE = "phi-1"
@@ -155,14 +155,31 @@ def phi_of(items: Items, basis: str = BASIS) -> Vectors:
         finite = np.isfinite(phi_IK.sum())
     if not finite:
         raise ValueError("an item's vector holds a number that is not finite")
-    return np.concatenate([phi_IK, _price_columns(items)], axis=1)
+    return np.concatenate([phi_IK, np.float32(PRICE_LENGTH) * price_terms(items)], axis=1)
 
 
-def taste_halves(taste_K: npt.NDArray[np.float64], items: Items, basis: str) -> tuple[Vectors, Vectors]:
-    """A taste over phi as halves, so that models.fusion's similarity ranks items by it: float32 [dim] each.
+@dataclass(frozen=True, slots=True)
+class PortableTaste:
+    """A taste that needs no basis: halves float32 [dim], and float32 [2] for the two terms of an item's price."""
 
-    What it says of prices has no place in a vector, and is left out.
-    """
+    image_D: Vectors
+    text_D: Vectors
+    price_2: Vectors
+
+    def scores(self, items: Items) -> Vectors:
+        """How much each item is to this taste: float32 [items]."""
+        similar_I = vector_similarity(items, self.image_D[None], self.text_D[None])[0]
+        return np.asarray(similar_I + price_terms(items) @ self.price_2, np.float32)
+
+
+def portable(taste_K: npt.NDArray[np.float64], items: Items, basis: str) -> PortableTaste:
+    """A taste over phi, so that it ranks items as it does over phi."""
+    price_2 = PRICE_LENGTH / open_basis(basis, items.image_ID.shape[1]).scale * taste_K[-PRICE_COLUMNS:]
+    return PortableTaste(*_halves(taste_K, items, basis), price_2.astype(np.float32))
+
+
+def _halves(taste_K: npt.NDArray[np.float64], items: Items, basis: str) -> tuple[Vectors, Vectors]:
+    """What a taste over phi says but for prices, so that models.fusion's similarity ranks items by it."""
     dim = items.image_ID.shape[1]
     taste_D = open_basis(basis, dim).vectors_DK @ taste_K[:-PRICE_COLUMNS].astype(np.float32)
     weights = np.array([items.image_weight, 1 - items.image_weight])
@@ -171,11 +188,11 @@ def taste_halves(taste_K: npt.NDArray[np.float64], items: Items, basis: str) -> 
     return image_D.astype(np.float32), text_D.astype(np.float32)
 
 
-def _price_columns(items: Items) -> Vectors:
-    """float32 [items, 2]; zeros where the price is not known."""
-    columns_I2 = np.zeros((len(items), PRICE_COLUMNS), np.float32)
+def price_terms(items: Items) -> Vectors:
+    """z and (z^2 - 1) / sqrt(2) of each item's price: float32 [items, 2]; zeros where the price is not known."""
+    terms_I2 = np.zeros((len(items), PRICE_COLUMNS), np.float32)
     if isinstance(items, PricedItems):
         known_I = np.isfinite(items.log_price_I)
         z_R = np.clip(items.log_price_I[known_I], -PRICE_Z_MAX, PRICE_Z_MAX)
-        columns_I2[known_I] = PRICE_LENGTH * np.stack([z_R, (z_R**2 - 1) / 2**0.5], axis=1)
-    return columns_I2
+        terms_I2[known_I] = np.stack([z_R, (z_R**2 - 1) / 2**0.5], axis=1)
+    return terms_I2

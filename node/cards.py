@@ -1,10 +1,10 @@
 """Taste cards: what a user takes along to another shop, and how a shop reads what a visitor brought.
 
-The card holds the user's taste as one coarse vector over the encoder's space: what the taste prior makes of the user's
-ratings, by the block that nodes learned together, or by the common start where nothing was learned yet. By it another
-shop ranks its items with an NDCG@10 of .57 from 20 ratings and .78 from 200, where popularity has .34 (`python -m
-tests.bench.two_shops`). No name, no item and no rating is on it; what the vector itself tells of a taste is what its
-owner consents to share. What the taste says of prices is not on it.
+The card holds the user's taste as one coarse vector over the encoder's space, and four numbers that say how much its
+halves and prices count: what the taste prior makes of the user's ratings, by the block that nodes learned together, or
+by the common start where nothing was learned yet. By it another shop ranks its items nearly as if it had the ratings
+themselves (`python -m tests.bench.two_shops`). No name, no item and no rating is on it; what the numbers themselves
+tell of a taste is what its owner consents to share.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.features import basis_of, taste_halves
+from models.features import PortableTaste, basis_of, portable
 from models.interactions import History, interactions_of
 from models.taste_prior import TastePrior
 from node.config import Home
@@ -25,14 +25,17 @@ from node.ranking import histories_of
 from node.store import Rating
 from node.taught import Taught, taught_model
 from protocol.card import NONCE_BYTES, Card
-from protocol.vectors import pack_vectors
+from protocol.vectors import pack_vectors, parse_vectors
 
 CARD_DAYS_MAX = 365
 DAY_MS = 24 * 3_600_000
 CONSENT = (
-    "Made by a shop at its customer's wish. It tells the customer's taste as one coarse vector, with no name, purchase "
-    "or rating. It may be used to recommend to whoever brings it, until it expires, and for nothing else."
+    "Made by a shop at its customer's wish. It tells the customer's taste, in looks and in prices, as coarse numbers, "
+    "with no name, purchase or rating. It may be used to recommend to whoever brings it, until it expires, and for "
+    "nothing else."
 )
+# The numbers of a card's mix as they are written.
+MIX, MIX_MAX = np.dtype(">i2"), 32_767
 # With fewer ratings than this, the vector is hardly more than the items themselves.
 RATINGS_MIN = 5
 
@@ -60,17 +63,39 @@ def make_card(
     if not np.ptp(history.values):
         raise UserError(f"{user} rated everything alike, which tells no taste; a card needs likes and dislikes")
     model = taste_model(index, histories, taught, basis_of(encoder))
-    image_D, text_D = taste_halves(model.taste(history), index.items, model.basis)
-    (vector,) = pack_vectors(image_D[None], text_D[None])
+    vector, mix = pack_taste(portable(model.taste(history), index.items, model.basis))
     return Card(
         encoder=bytes.fromhex(fingerprint),
         vector=vector,
+        mix=mix,
         nonce=os.urandom(NONCE_BYTES),
         issued_ms=now_ms,
         expires_ms=now_ms + days * DAY_MS,
         consent=CONSENT,
         noise=0.0,
     )
+
+
+def pack_taste(taste: PortableTaste) -> tuple[bytes, bytes]:
+    """The vector and the mix of a card."""
+    (vector,) = pack_vectors(taste.image_D[None], taste.text_D[None])
+    lengths = [float(np.linalg.norm(half_D)) for half_D in (taste.image_D, taste.text_D)]
+    parts_4 = np.array([*lengths, *taste.price_2])
+    mix_4 = np.rint(parts_4 * (MIX_MAX / np.abs(parts_4).max())).astype(MIX)
+    # A half that counted for nothing would be one that is missing, which is another thing.
+    mix_4[:2] = np.maximum(mix_4[:2], np.array(lengths) > 0)
+    return vector, mix_4.tobytes()
+
+
+def parse_taste(card: Card, dim: int) -> PortableTaste:
+    """The taste on a card, as it was centred where it was made; no part counts more than 1.
+
+    Raises: RemoteError("bad_vector") for a vector of another size.
+    """
+    (image_D,), (text_D,) = parse_vectors([card.vector], dim)
+    mix_4 = np.frombuffer(card.mix, MIX).astype(np.float32)
+    mix_4 /= np.abs(mix_4).max()
+    return PortableTaste(mix_4[0] * image_D, mix_4[1] * text_D, mix_4[2:])
 
 
 def taste_model(index: Index, histories: Sequence[History], taught: Taught | None, basis: str) -> TastePrior:

@@ -6,7 +6,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from node.cards import check_comparable
+from node.cards import check_comparable, parse_taste
 from node.config import home_folder, load_home
 from node.errors import UserError
 from node.ranking import recommend, recommend_visitor, search, similar
@@ -54,7 +54,8 @@ def run_recommend(options: Namespace) -> Report:
         if sealed is not None and index.stored:
             _, card = open_card(sealed)
             check_comparable(card, home, now_ms)
-            answer = recommend_visitor(index, card.vector, store.ratings(), user, results_wanted(options.k), platform)
+            taste = parse_taste(card, index.items.image_ID.shape[1])
+            answer = recommend_visitor(index, taste, store.ratings(), user, results_wanted(options.k), platform)
         else:
             taught = None if options.model else home_taught(home, store)
             answer = recommend(index, store.ratings(), user, results_wanted(options.k), options.model, platform, taught)

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.features import price_terms
 from models.fusion import Flags, Vectors, centre, vector_similarity
 from models.recommender import Scores, top_rows
+from node.cards import parse_taste
 from node.config import Home
 from node.database import Database
 from node.events import Rank, Ranked, RankedHead, RankedItem
@@ -40,11 +42,13 @@ NOTHING = Ranked("", (), ())
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Centred halves, float32 [1, dim], and the row of the item that is asked about, which is no answer to itself."""
+    """Centred halves, float32 [1, dim]; the row of the item that is asked about, which is no answer to itself; and what
+    the two terms of a price count, float32 [2], where a taste is asked for."""
 
     image_1D: Vectors
     text_1D: Vectors
     itself: int | None = None
+    price_2: Vectors | None = None
 
 
 class Ranker:
@@ -110,8 +114,8 @@ class Ranker:
                 return None if row is None else Subject(index.items.image_ID[[row]], index.items.text_ID[[row]], row)
             if job.kind == "card":
                 _, card = open_card(job.subject)
-                # What is on a card was centred where it was made.
-                return Subject(*parse_vectors([card.vector], index.items.image_ID.shape[1]))
+                taste = parse_taste(card, index.items.image_ID.shape[1])
+                return Subject(taste.image_D[None], taste.text_D[None], price_2=taste.price_2)
             image_1D, text_1D = parse_vectors([job.subject], index.items.image_ID.shape[1])
         except RemoteError:
             return None
@@ -129,6 +133,8 @@ class Ranker:
         return self._index
 
     def _ranked(self, index: Index, job: Rank, subject: Subject, scores_I: Scores) -> Ranked:
+        if subject.price_2 is not None:
+            scores_I = scores_I + price_terms(index.items) @ subject.price_2
         allowed_I = self._allowed_I
         if subject.itself is not None:
             allowed_I = allowed_I.copy()

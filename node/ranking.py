@@ -14,7 +14,8 @@ import numpy as np
 
 from models.content import Content
 from models.diversity import diverse_rows
-from models.fusion import Flags, similarity, text_similarity, vector_similarity
+from models.features import PortableTaste
+from models.fusion import Flags, similarity, text_similarity
 from models.interactions import History, Interactions, Rows, Values, interactions_of
 from models.popularity import Popularity
 from models.quota import FREE, quota_of, within_quota
@@ -25,7 +26,6 @@ from node.index import Index
 from node.store import Rating
 from node.taught import Taught, taught_model, taught_scores
 from protocol.records import Item
-from protocol.vectors import parse_vectors
 
 # A card is a summary of many ratings, made elsewhere of other items.
 CARD_RATINGS = 20
@@ -115,14 +115,13 @@ def _fitted(model: str, everyone: Interactions, index: Index) -> Recommender:
 
 
 def recommend_visitor(
-    index: Index, card: bytes, ratings: Sequence[Rating], user: str, k: int, platform: str | None = None
+    index: Index, taste: PortableTaste, ratings: Sequence[Rating], user: str, k: int, platform: str | None = None
 ) -> Recommendation:
-    """The k best items for a visitor who brought a taste card (a packed vector), and may have rated something since.
+    """The k best items for a visitor who brought a taste on a card, and may have rated something since.
 
     The card counts as CARD_RATINGS ratings beside the visitor's own.
     """
-    image_1D, text_1D = parse_vectors([card], index.items.image_ID.shape[1])
-    card_I = vector_similarity(index.items, image_1D, text_1D)[0]
+    card_I = taste.scores(index.items)
     users = sorted({rating.user for rating in ratings} | {user})
     histories = histories_of(index, ratings, users)
     history = histories[users.index(user)]

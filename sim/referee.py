@@ -30,7 +30,7 @@ from models.ridge import Ridge
 from models.shared_model import NO_MOMENTS, Crowd
 from models.shared_models import SHARED_MODELS, shared_model
 from models.shared_taste import SharedTaste
-from node.cards import make_card
+from node.cards import make_card, parse_taste
 from node.errors import UserError
 from node.index import Index, load_index
 from node.learned import Learned, LearnedRow
@@ -199,10 +199,15 @@ class Referee:
             for history, order in zip(self._at_a, orders, strict=True):
                 told = History(history.items[order[:count]], history.values[order[:count]])
                 card = self._card(told, beside)
-                by_card = recommend_visitor(b.index, card.vector, [], "asked", K, shop) if card else nothing
+                by_card = self._visited(card, shop) if card else nothing
                 lists.append(self._listed(by_card))
             lines[f"card of {count} ratings", P2P] = np.stack(lists)
         return lines
+
+    def _visited(self, card: Card, shop: str) -> Recommendation:
+        """B's list for who brings that card."""
+        items = self._b.index.items
+        return recommend_visitor(self._b.index, parse_taste(card, items.image_ID.shape[1]), [], "asked", K, shop)
 
     def _card(self, told: History, beside: Sequence[Rating]) -> Card | None:
         """As A makes it of somebody's ratings beside those of others; None where they are too few, or all alike."""

@@ -275,7 +275,7 @@ const commands = {
   /** Ask for what is near a subject, check the answer, and fetch and check the records that it names. */
   async query ({ peer, kind, subject, k, encoder, card, now }) {
     const times = { issued_ms: now, expires_ms: now + 60_000 }
-    if (card) subject = hex(p2prec.sealCard(identity, { encoder: unhex(encoder), vector: unhex(subject), nonce: randomBytes(16), ...times, ...card }))
+    if (card) subject = hex(p2prec.sealCard(identity, { encoder: unhex(encoder), vector: unhex(subject), mix: Uint8Array.of(90, 0, 127, 255, 0xf0, 4, 0, 9), nonce: randomBytes(16), ...times, ...card }))
     const to = peerIdFromString(peer).publicKey.raw
     const query = { to, network: settings.network, nonce: randomBytes(16), ...times, kind, subject: unhex(subject), encoder: unhex(encoder), k }
     const sealedQuery = p2prec.sealQuery(identity, query)

@@ -417,10 +417,10 @@ export function openAnswer (sealed, sealedQuery, query) {
 
 export const packReceipt = (sealedQuery, sealedAnswer) => pack(['p2prec receipt 1', sealedQuery, sealedAnswer])
 
-export function sealCard (identity, { encoder, vector, nonce, issued_ms: issued, expires_ms: expires, consent, noise }) {
+export function sealCard (identity, { encoder, vector, mix, nonce, issued_ms: issued, expires_ms: expires, consent, noise }) {
   // A float that is whole would be packed as an integer by this library.
   if (Number.isInteger(noise)) throw new Error('noise must not be whole here')
-  return seal(identity, 'card/1', pack([encoder, vector, nonce, issued, expires, consent, noise]))
+  return seal(identity, 'card/2', pack([encoder, vector, mix, nonce, issued, expires, consent, noise]))
 }
 
 // -- 6 and 12. serving a catalog of one's own --------------------------------------------------------------------------

@@ -14,11 +14,11 @@ from models.features import (
     basis_of,
     open_basis,
     phi_of,
+    portable,
     priced,
     standard_log_price,
-    taste_halves,
 )
-from models.fusion import centre_items, similarity, vector_similarity
+from models.fusion import centre_items, similarity
 from tests.models.conformance import N_ITEMS, world
 from tests.models.test_fusion import world as halves
 
@@ -124,11 +124,12 @@ def test_refusals() -> None:
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
-def test_a_taste_as_halves_ranks_items_as_it_does_over_phi_but_for_prices(weight: float) -> None:
+def test_a_portable_taste_ranks_items_as_it_does_over_phi(weight: float) -> None:
     image_ID, text_ID = np.random.default_rng(4).normal(size=(2, 40, 16)).astype(np.float32)
-    items = centre_items(image_ID, text_ID, weight)
+    price_I = np.random.default_rng(6).normal(scale=2, size=40).astype(np.float32)
+    price_I[::7] = np.nan
+    items = priced(centre_items(image_ID, text_ID, weight), price_I)
     taste_K = np.random.default_rng(5).normal(size=12 + PRICE_COLUMNS)
-    image_D, text_D = taste_halves(taste_K, items, "random-12")
-    found_I = vector_similarity(items, image_D[None], text_D[None])[0]
-    wanted_I = phi_of(items, "random-12")[:, :-PRICE_COLUMNS] @ taste_K[:-PRICE_COLUMNS]
+    found_I = portable(taste_K, items, "random-12").scores(items)
+    wanted_I = phi_of(items, "random-12") @ taste_K
     assert_allclose(open_basis("random-12", 16).scale * found_I, wanted_I, atol=1e-5)

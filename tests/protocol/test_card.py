@@ -30,15 +30,24 @@ from protocol.wire import pack
 
 SHOP = Identity(b"s" * 32)
 NOW = 1_700_000_000_000
-CARD = Card(b"f" * 32, bytes(range(64)), b"n" * 16, NOW, NOW + 86_400_000, "Recommend to me, until tomorrow.", 0.0)
+CARD = Card(
+    b"f" * 32,
+    bytes(range(64)),
+    b"\x40\x00\x7f\xff\xf0\x00\x00\x03",
+    b"n" * 16,
+    NOW,
+    NOW + 86_400_000,
+    "Recommend to me, until tomorrow.",
+    0.0,
+)
 # Frozen: cards are files in people's hands.
 FROZEN = (
-    "93c420fec1428673f6afe89264b3807344ae8b269d125a503855202687db5a7128579fc44005f094470adced0a7420d04a60"
-    "efc257c6805b64d63ac75799790235f83992ac5ba49d13f43aacfc694e8c9f8571ed272a80d02fd2a08e62c59238c7ad7c76"
-    "0bc4b497c4206666666666666666666666666666666666666666666666666666666666666666c44000010203040506070809"
+    "93c420fec1428673f6afe89264b3807344ae8b269d125a503855202687db5a7128579fc440b6c80e0d06a1b5c0c285ceb781"
+    "d67720423bab8d69e0f3d231bb245998c39eecd889f7ae4319c3614bc062e7f98575c2ff5093eba0850ae9ce6760491e0887"
+    "00c4be98c4206666666666666666666666666666666666666666666666666666666666666666c44000010203040506070809"
     "0a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f303132333435363738393a3b"
-    "3c3d3e3fc4106e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6ecf0000018bcfe56800cf0000018bd50bc400d9205265636f6d6d656e"
-    "6420746f206d652c20756e74696c20746f6d6f72726f772ecb0000000000000000"
+    "3c3d3e3fc40840007ffff0000003c4106e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6ecf0000018bcfe56800cf0000018bd50bc400"
+    "d9205265636f6d6d656e6420746f206d652c20756e74696c20746f6d6f72726f772ecb0000000000000000"
 )
 
 
@@ -54,7 +63,7 @@ def test_a_frozen_card_opens() -> None:
 
 def test_there_is_no_field_for_people() -> None:
     assert [field.name for field in fields(Card)] == [
-        "encoder", "vector", "nonce", "issued_ms", "expires_ms", "consent", "noise"
+        "encoder", "vector", "mix", "nonce", "issued_ms", "expires_ms", "consent", "noise"
     ]  # fmt: skip
 
 
@@ -109,6 +118,11 @@ def test_arbitrary_bytes_raise_remote_errors_only(sealed: bytes) -> None:
         ({"vector": b"\x01" * 63}, "bad_vector"),
         ({"vector": b"\x01" * (limits.VECTOR_BYTES_MAX + 2)}, "malformed"),
         ({"vector": "text"}, "malformed"),
+        ({"mix": b"\x01" * 7}, "malformed"),
+        ({"mix": bytes(8)}, "malformed"),
+        ({"mix": b"\xff" + b"\x01" * 7}, "malformed"),
+        ({"mix": b"\x01\x01\x80\x01" + b"\x01" * 4}, "malformed"),
+        ({"mix": [1, 1, 1, 1]}, "malformed"),
         ({"issued_ms": -1}, "malformed"),
         ({"issued_ms": True}, "malformed"),
         ({"expires_ms": NOW}, "malformed"),
@@ -132,7 +146,7 @@ def test_cards_that_break_a_rule_are_neither_sealed_nor_opened(change: dict[str,
         assert caught.value.reason == reason
 
 
-@pytest.mark.parametrize("body", [[], [1] * 8, "card", None])
+@pytest.mark.parametrize("body", [[], [1] * 8, [1] * 7, "card", None])
 def test_other_bodies_are_no_cards(body: object) -> None:
     with pytest.raises(RemoteError):
         open_card(seal(SHOP, DOMAIN, pack(body)))

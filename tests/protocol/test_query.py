@@ -42,7 +42,7 @@ ASKER, PEER, EVE = Identity(b"a" * 32), Identity(b"p" * 32), Identity(b"e" * 32)
 NOW = 1_700_000_000_000
 QUERY = Query(PEER.public, NETWORK, b"n" * 16, NOW, NOW + 60_000, "text", b"red floral dress", b"f" * 32, 10)
 HEADS = (AnsweredHead(PEER.public, 3, b"r" * 32), AnsweredHead(EVE.public, 1, b"s" * 32))
-CARD = Card(b"f" * 32, b"\x01" * 64, b"n" * 16, NOW, NOW + 86_400_000, "Recommend to me.", 0.0)
+CARD = Card(b"f" * 32, b"\x01" * 64, b"\x01" * 8, b"n" * 16, NOW, NOW + 86_400_000, "Recommend to me.", 0.0)
 SUBJECTS = {
     "text": b"red floral dress",
     "item": pack_item_subject(EVE.public, "g7"),
