@@ -66,6 +66,8 @@ def _add_node(commands: Any) -> None:
         "--network", default="p2prec", metavar="NAME", help="only nodes of one network hear each other (default p2prec)"
     )
     command(commands, "doctor", "node.doctor:run_doctor", "what is installed, found and wrong, and how to mend it")
+    bench = command(commands, "bench", "node.commands_bench:run_bench", "speeds and quality, each beside a yardstick")
+    bench.add_argument("names", metavar="NAME", nargs="*", help="benchmarks, as tests/bench names them (default: all)")
 
 
 def _add_network(commands: Any) -> None:

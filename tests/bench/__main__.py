@@ -31,14 +31,13 @@ BENCHES = (
     "simulator",
     "reality",
     "learning_attacks",
-    "learning_promotion",
-    "two_shops",
     "promotion",
     "private_learning",
 )
 
 
 def main() -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)} (default: all)")
     parser.add_argument("--json", action="store_true")
@@ -50,7 +49,8 @@ def main() -> None:
         if not options.json:
             for row in found:
                 goal = "" if row.goal is None else f"   goal {row.goal}"
-                print(f"{row.name:52} {row.ours:12.4g} / {row.yardstick:12.4g} {row.unit:10} = {row.ratio:7.3f}{goal}")
+                figures = f"{row.ours:12.4g} / {row.yardstick:12.4g} {row.unit:10} = {row.ratio:7.3f}"
+                print(f"{row.name:52} {figures}{goal}", flush=True)
     if options.json:
         print(json.dumps({"rows": [asdict(row) for row in rows]}))
 
