@@ -30,7 +30,6 @@ BENCHES = (
     "learning_network",
     "simulator",
     "reality",
-    "learning_attacks",
     "promotion",
     "private_learning",
 )
