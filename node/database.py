@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from node.errors import UserError
 
@@ -21,6 +21,7 @@ PAGE_BYTES = 16_384
 # A database that lives in memory: thousands do in a simulation, and every table takes a page.
 MEMORY, MEMORY_PAGE_BYTES = ":memory:", 1_024
 MAPPED_BYTES_MAX = 1 << 30
+Connection: TypeAlias = sqlite3.Connection
 # Rows that are inserted by one statement.
 ROWS_A_STATEMENT = 200
 APPLICATION_ID = 0x70327072  # "p2pr": another program's SQLite file is refused instead of migrated
@@ -164,7 +165,7 @@ class Database:
             self._fail(error)
 
     @contextmanager
-    def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, durable: bool = True) -> Iterator[Connection]:
         """All of the block's writes or none; they survive kill -9 once the (outermost) block is left.
 
         `durable` ones are on the disk by then; others may be undone by a power cut, as a whole and the latest first.
@@ -204,6 +205,13 @@ class Database:
             raise
         finally:
             self._in_step = False
+
+    def sync(self) -> None:
+        """What was written without waiting for the disk is on it now."""
+        if self._durable is False:
+            self._connection.execute("PRAGMA synchronous=FULL")
+            self._durable = True
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _begin(self, durable: bool) -> None:
         if durable is not self._durable:
@@ -260,9 +268,7 @@ class Database:
         raise UserError(f"{self.path}: {hints[said]}") from error
 
 
-def insert_rows(
-    connection: sqlite3.Connection, insert: str, rows: Sequence[tuple[object, ...]], after: str = ""
-) -> None:
+def insert_rows(connection: Connection, insert: str, rows: Sequence[tuple[object, ...]], after: str = "") -> None:
     """Rows of one width, many to a statement.
 
     Python's lock is given back once a statement: row by row, the network's thread would wait for its turn each time.

@@ -20,7 +20,18 @@ from node.owner_service import OwnerService
 from node.peers import Peers
 from node.query_service import Policy, QueryService
 from node.replicas import Replicas
-from node.transport import Answered, Asked, DialFailed, Discovered, Gossip, Misbehaved, PeerDown, PeerUp, Unanswered
+from node.transport import (
+    Answered,
+    Asked,
+    DialFailed,
+    Discovered,
+    Gossip,
+    Misbehaved,
+    PeerDown,
+    PeerUp,
+    Publish,
+    Unanswered,
+)
 from protocol.identity import Identity
 from protocol.limits import RemoteError
 from protocol.messages import AskQuery, AskUpdate, Refused, parse_answer, parse_gossip, parse_question
@@ -87,7 +98,11 @@ class Engine:
             for event in events:
                 self._handle(event, now_ms)
             self._catalogs.pump(now_ms)
-        return self._outbox.take_effects()
+        effects = self._outbox.take_effects()
+        if not durable and any(isinstance(effect, Publish) for effect in effects):
+            # But for a proof that came with an answer: whoever is told of it must find it here.
+            self._database.sync()
+        return effects
 
     @property
     def peers(self) -> list[str]:

@@ -104,12 +104,12 @@ class OnlyVerified:
         self._checked[seat.number, publisher] = entries
 
     def _check_root(self, seat: Seat, catalog: int, sealed: bytes, now_ms: int) -> None:
-        if not _is_whole(seat, catalog, sealed):
+        if not is_whole(seat, catalog, sealed):
             platform = open_head(sealed).platform
             raise BrokenLawError("only verified", seat, now_ms, f"{platform} is called whole and is not")
 
 
-def _is_whole(seat: Seat, catalog: int, sealed: bytes) -> bool:
+def is_whole(seat: Seat, catalog: int, sealed: bytes) -> bool:
     """Whether what is stored has this head's root, by hashing all of it."""
     head, entries = open_head(sealed), sorted(_entries(seat, catalog))
     depth = tree_depth(len(entries))
@@ -144,9 +144,12 @@ class PromisesKept:
         self._left: dict[tuple[int, str], bytes | None] = {}
         self._told: dict[tuple[int, str], tuple[int, bytes]] = {}
         self._jobs: dict[tuple[int, int], Train] = {}
+        self._proofs: dict[int, set[str]] = {}
         self._writes = _Writes()
 
     def after(self, seat: Seat, event: Event, effects: Sequence[Effect], now_ms: int) -> None:
+        if isinstance(event, Started):
+            self._check_memory(seat, now_ms)
         for effect in effects:
             if isinstance(effect, Publish):
                 self._check_announced(seat, effect.data, now_ms)
@@ -165,12 +168,25 @@ class PromisesKept:
         if self._writes.new(seat):
             self._check_versions(seat, now_ms)
 
+    def _check_memory(self, seat: Seat, now_ms: int) -> None:
+        """What a node that begins must still know; of others' catalogs a power cut may leave an older version."""
+        if not self._proofs.get(seat.number, set()) <= quarantined(seat):
+            raise BrokenLawError("promises kept", seat, now_ms, "a proof that was told is forgotten")
+        if seat.power_cut:
+            seat.power_cut = False
+            others = [one for one in self._versions if one[0] == seat.number and one[1] != seat.peer]
+            for place in others:
+                del self._versions[place]
+
     def _check_announced(self, seat: Seat, data: bytes, now_ms: int) -> None:
         frame = parse_gossip(data)
         if isinstance(frame, Announce) and frame.head not in seat.whole().values():
             raise BrokenLawError("promises kept", seat, now_ms, "a head was told that is not in the store")
-        if isinstance(frame, Forked) and peer_id(open_head(frame.one).publisher) not in quarantined(seat):
-            raise BrokenLawError("promises kept", seat, now_ms, "a proof was told that is not in the store")
+        if isinstance(frame, Forked):
+            publisher = peer_id(open_head(frame.one).publisher)
+            self._proofs.setdefault(seat.number, set()).add(publisher)
+            if publisher not in quarantined(seat):
+                raise BrokenLawError("promises kept", seat, now_ms, "a proof was told that is not in the store")
 
     def _check_answer(self, seat: Seat, data: bytes, now_ms: int) -> None:
         frame = parse_answer(data)
@@ -294,45 +310,3 @@ class BudgetsKept:
 def all_checkers() -> list[Checker]:
     """Every law that is looked at after every step."""
     return [OnlyVerified(), UsersStay(), PromisesKept(), BudgetsKept()]
-
-
-def unsettled(seats: Sequence[Seat], stolen: Iterable[str] = ()) -> list[str]:
-    """What differs between these nodes that should be the same once faults have stopped; nothing, if all is well.
-
-    `stolen` are the publishers whose keys somebody else has: nobody else forks.
-    """
-    complaints = []
-    running = [seat for seat in seats if seat.engine is not None]
-    proven = {publisher for seat in running for publisher in quarantined(seat)}
-    own = {seat.peer: seat.whole()[seat.peer] for seat in running if seat.peer in seat.whole()}
-    complaints += [f"node {seat.number} has not signed what it sells" for seat in running if seat.unsigned]
-    for seat in running:
-        whole = seat.whole()
-        for publisher, sealed in own.items():
-            if publisher not in proven and whole.get(publisher) != sealed:
-                complaints.append(f"node {seat.number} has another version of {publisher}, or none")
-        held = seat.replicas.held()
-        complaints += [f"node {seat.number} still waits for {one.publisher}" for one in held if one.target is not None]
-        blamed = sorted(quarantined(seat) - set(stolen))
-        complaints += [f"node {seat.number} says that {publisher} forked, which did not" for publisher in blamed]
-        unheard = sorted(proven - quarantined(seat))
-        complaints += [f"node {seat.number} has not heard that {publisher} forked" for publisher in unheard]
-    if not complaints:
-        for seat in running:
-            here = [one for one in seat.replicas.held() if one.head is not None]
-            lies = [one.publisher for one in here if not _is_whole(seat, one.catalog, one.head or b"")]
-            complaints += [f"node {seat.number} does not hold what {publisher} signed" for publisher in lies]
-    return complaints
-
-
-def resurrected(seats: Sequence[Seat], publisher: Seat, items: Iterable[str]) -> list[str]:
-    """Which of these removed items any node still holds."""
-    gone = set(items)
-    found = []
-    for seat in seats:
-        held = {one.item.item for one in seat.store.items(publisher=publisher.peer)}
-        found += [f"{item} at node {seat.number}" for item in sorted(gone & held)]
-    return found
-
-
-__all__ = ["PLANTED", "BrokenLawError", "all_checkers", "quarantined", "resurrected", "unsettled"]

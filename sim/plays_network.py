@@ -9,9 +9,9 @@ from pathlib import Path
 from node.events import Event
 from node.store import Write
 from protocol.records import Item, pack_item, parse_item
-from sim.checkers import resurrected, unsettled
 from sim.outcome import Assertion, Outcome
 from sim.seat import Seat
+from sim.settled import resurrected, unsettled
 from sim.stage import Cast, Options, Stage
 from sim.trace import Trace, read_trace
 from sim.world import World

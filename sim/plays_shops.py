@@ -19,12 +19,13 @@ from node.learning_service import LearningPlan
 from node.session import open_encoder
 from node.store import Rating, Write
 from protocol.records import pack_item
-from sim.checkers import PLANTED, all_checkers, unsettled
+from sim.checkers import PLANTED, all_checkers
 from sim.cross_platform import World as Shops
 from sim.cross_platform import as_binary, given, hold_back, load_world
 from sim.outcome import Assertion, Outcome
 from sim.referee import Judgement, Place, Referee, open_place, rows
 from sim.seat import Plan, Seat, Space
+from sim.settled import unsettled
 from sim.shops import TRADES
 from sim.stage import Options, world_outcome
 from sim.town import RATED_MS

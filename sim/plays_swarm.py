@@ -14,11 +14,12 @@ from models.shared_descent import SharedProjection
 from node.transport import Gossip
 from protocol.heads import open_head, seal_head
 from protocol.messages import Announce, kind_name, pack_frame
-from sim.checkers import quarantined, resurrected
+from sim.checkers import quarantined
 from sim.network import Link
 from sim.outcome import Assertion, Outcome
 from sim.plays_network import flock, reprice, settle
 from sim.seat import Seat
+from sim.settled import resurrected
 from sim.stage import TASTE, Cast, Options, Stage
 
 #: What a liar serves is false so often.
@@ -61,6 +62,8 @@ def swarm(options: Options) -> Outcome:
     cast, link = _drawn(options, chance)
     stage = Stage(options, cast, link)
     story = Story(stage, chance)
+    for seat in stage.seats:
+        seat.database.fragile = True
     if chance.random() < 0.3:
         liars = set(chance.sample(range(cast.shops), max(1, cast.shops // 4)))
         stage.world.network.tamper = Liars(liars, random.Random(f"liars|{options.seed}"))
@@ -109,7 +112,7 @@ def _fault(story: Story) -> None:
     """One of them, at a shop drawn by chance."""
     stage, chance = story.stage, story.chance
     seat = chance.choice(stage.shops)
-    match chance.randrange(9):
+    match chance.randrange(10):
         case 0 | 1 | 2:
             flock(stage, chance, chance.choice([0.0, 0.3, 0.6]))
         case 3:
@@ -131,6 +134,9 @@ def _fault(story: Story) -> None:
             stage.world.set_clock(seat, chance.randint(-CLOCK_MS, CLOCK_MS))
             _reprice(story, seat)
         case 7:
+            if seat.engine is not None:
+                stage.world.cut_power(seat)
+        case 8:
             for user in stage.asked:
                 rated = stage.town.rated(user, stage.town.columns(seat.number), stage.publishers)
                 seat.store.write_ratings(rated)

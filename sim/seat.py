@@ -8,13 +8,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.fusion import image_weight_of
-from node.database import MEMORY, Database
 from node.engine import ITEMS_MAX, Engine, Settings
 from node.index import Index, load_index
 from node.jobs import Ranker
@@ -24,6 +22,7 @@ from node.query_service import Policy
 from node.replicas import Replicas
 from node.store import Store, Write
 from protocol.identity import Identity
+from sim.disk import Disk
 
 if TYPE_CHECKING:
     from models.clip import Encoder
@@ -80,7 +79,7 @@ class Seat:
     number: int
     identity: Identity
     platform: str
-    database: Database
+    database: Disk
     settings: Settings
     learner: Learner
     ranker: Ranker
@@ -89,6 +88,8 @@ class Seat:
     engine: Engine | None = None
     start_ms: int = 0
     tick_ms: int | None = None
+    power_cut: bool = False
+    """What it stored last may be gone."""
     doomed: bool = False
     """Its next step is its last: see World.kill_at_next_step."""
     starts: int = 0
@@ -141,7 +142,7 @@ class Plan:
 def make_seat(seed: int, number: int, plan: Plan, space: Space, indexes: Indexes, now: Callable[[], int]) -> Seat:
     """A node that has never run."""
     identity = Identity(random.Random(f"identity|{seed}|{number}").randbytes(32))
-    database = Database(Path(MEMORY))
+    database = Disk()
     settings = Settings(
         plan.platform,
         space.fingerprint,

@@ -109,6 +109,12 @@ class World:
         seat.engine, seat.doomed = None, False
         self.network.down(seat.number)
 
+    def cut_power(self, seat: Seat) -> None:
+        """Down at once, and what was stored since the disk was last waited for is lost."""
+        self.stop(seat)
+        seat.database.cut_power()
+        seat.power_cut = True
+
     def kill_at_next_step(self, seat: Seat) -> None:
         """Killed between what it decides and what it says: the next step, within a second, is in the store, its effects
         are lost, and the node is down."""

@@ -91,9 +91,8 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing_stored(tmp_path: Path) ->
     assert db.rows("SELECT slot FROM vector") == [(1,)]
 
 
-def test_a_second_writer_waits_and_then_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "BUSY_MS", 50)
-    one, two = Database(tmp_path / "node.sqlite"), Database(tmp_path / "node.sqlite")
+def test_a_second_writer_waits_and_then_says_so(tmp_path: Path) -> None:
+    one, two = (Database(tmp_path / "node.sqlite", busy_ms=50) for _ in range(2))
     with one.transaction() as connection:
         connection.execute("INSERT INTO rating VALUES ('ada', 'p', 'i', 7, 1)")
         with pytest.raises(UserError, match="another process holds it"), two.transaction():
@@ -120,3 +119,16 @@ def test_a_step_in_memory_writes_all_or_nothing(tmp_path: Path) -> None:
             connection.execute("INSERT INTO rating VALUES ('eve', 'p', 'i', 7, 1)")
             raise ZeroDivisionError
         assert db.rows("SELECT count(*) FROM rating") == [(2,)], "outside of a step each transaction is its own"
+
+
+def test_sync_brings_what_was_not_durable_into_the_file(tmp_path: Path) -> None:
+    """The log is on the disk before it is copied into the file (https://sqlite.org/wal.html): what is there is safe."""
+    Database(tmp_path / "node.sqlite").close()
+    db, copy = Database(tmp_path / "node.sqlite"), tmp_path / "copy.sqlite"
+    with db.step(durable=False), db.transaction() as connection:
+        connection.execute("INSERT INTO rating VALUES ('ada', 'p', 'i', 7, 1)")
+    copy.write_bytes(db.path.read_bytes())
+    assert Database(copy).rows("SELECT user FROM rating") == []
+    db.sync()
+    copy.write_bytes(db.path.read_bytes())
+    assert Database(copy).rows("SELECT user FROM rating") == [("ada",)]

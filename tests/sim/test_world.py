@@ -15,11 +15,12 @@ from node.cli import run
 from node.errors import UserError
 from node.events import Effect, Event
 from node.transport import Publish
-from sim.checkers import PLANTED, BrokenLawError, OnlyVerified, UsersStay, all_checkers, resurrected, unsettled
+from sim.checkers import PLANTED, BrokenLawError, OnlyVerified, UsersStay, all_checkers
 from sim.network import Link
 from sim.plays_network import flock, reprice
 from sim.scenarios import SCENARIOS, play
 from sim.seat import Seat
+from sim.settled import resurrected, unsettled
 from sim.stage import Cast, Options, Stage
 from sim.world import one_thread, remembered_verifications
 
