@@ -26,10 +26,11 @@ PERIODS = 16
 def many_shops(options: Options) -> Outcome:
     """Shops whose people overlap a little learn together; each then recommends what all of them sell."""
     shops = options.nodes_or(10)
+    periods = round(options.number("periods", PERIODS, 1, 1000))
     stage = Stage(options, Cast(shops, 60, round(options.number("people", 20 * shops, 1, 100_000))), options.link())
     stage.start()
     first = settle(stage)
-    curve, periods = [], round(options.number("periods", PERIODS, 1, 1000))
+    curve = []
     for _ in range(periods):
         stage.periods(1)
         curve.append((stage.world.seconds, stage.ndcg()))
@@ -107,10 +108,11 @@ def own_ndcg(stage: Stage, seat: Seat, line: str) -> float:
 def cold_start(options: Options) -> Outcome:
     """Newcomers of 1 to 10 ratings at shops that learned together, and at the same shops each alone."""
     shops = options.nodes_or(8)
+    periods = options.number("periods", PERIODS, 1, 1000)
     stage = Stage(options, Cast(shops, 60, 20 * shops), options.link())
     stage.start()
     settled = settle(stage)
-    stage.periods(options.number("periods", PERIODS, 1, 1000))
+    stage.periods(periods)
     told = stage.outcome("cold-start")
     gains = []
     for count in (1, 2, 5, 10):
@@ -200,10 +202,11 @@ def byzantine(options: Options) -> Outcome:
 def promotion(options: Options) -> Outcome:
     """A shop puts the mean of what is liked everywhere into one item's vector, to be shown everywhere."""
     shops = options.nodes_or(8)
+    periods = options.number("periods", PERIODS, 1, 1000)
     stage = Stage(options, Cast(shops, 60, 20 * shops), options.link())
     stage.start()
     settled = settle(stage)
-    stage.periods(options.number("periods", PERIODS, 1, 1000))
+    stage.periods(periods)
     pushed = stage.town.columns(0).start
     clean = exposure(stage, pushed)
     shop, write = stage.shops[0], stage.town.writes_of(0)[0]

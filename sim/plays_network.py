@@ -202,7 +202,7 @@ def catalog_bytes(world: World) -> int:
 
 def new_item(options: Options) -> Outcome:
     """Something new at one shop: how long until every other node could recommend it, with its vector and verified."""
-    nodes = options.nodes_or(100)
+    nodes, launches = options.nodes_or(100), round(options.number("launches", 10, 1, 1000))
     stage = Stage(options, Cast(nodes, 12, 2 * nodes, period_s=120.0, degree=3), options.link(50, 0.01))
     for seat in stage.seats:
         held_back = stage.town.writes_of(seat.number)[-1]
@@ -212,7 +212,7 @@ def new_item(options: Options) -> Outcome:
     waits: list[int] = []
     eligible: list[int] = []
     chance = random.Random(f"new item|{options.seed}")
-    for shop in chance.sample(stage.shops, min(nodes, round(options.number("launches", 10, 1, 1000)))):
+    for shop in chance.sample(stage.shops, min(nodes, launches)):
         arrived = _launch(stage, shop)
         waits += arrived.values()
         # A list is made when somebody looks, so an item stands there from the moment it is verified.

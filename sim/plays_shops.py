@@ -44,16 +44,18 @@ def two_shops(options: Options) -> Outcome:
     # Of the demo's items, for a quick look.
     share = options.number("share", 1.0, 0.05, 1.0)
     sizes = None if share == 1 else [round(share * trade.items) for trade in TRADES]
+    link, folder_named = options.link(), options.word("folder", "")
+    options.refuse_others()
     encoder = open_encoder(ENCODER)
     space = Space(ENCODER, bytes.fromhex(encoder.fingerprint), encoder.dim, basis_of(ENCODER), lambda: encoder)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(options.word("folder", temporary))
+        folder = Path(folder_named or temporary)
         try:
             shops = load_world(options.seed, learners + ASKED, encoder, ENCODER, folder, sizes=sizes)
         except OSError as error:
             raise UserError(f"can't keep the demo in {folder}: {error.strerror or error}") from error
     shops, new_B = hold_back(as_binary(shops) if kind == "binary" else shops)
-    world = World(options.seed, space, options.link(), all_checkers())
+    world = World(options.seed, space, link, all_checkers())
     a, b = open_shops(world, shops, learners, new_B)
     columns = shops.columns((a.peer, b.peer))
     alone = place_of(a, columns)

@@ -69,6 +69,13 @@ class Options:
             raise UserError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}")
         return value
 
+    def refuse_others(self) -> None:
+        """Every parameter was asked for by now. Raises: UserError for one that nobody wants."""
+        unknown = sorted(set(self.parameters) - self.used)
+        if unknown:
+            known = ", ".join(sorted(self.used)) or "none"
+            raise UserError(f"this scenario has no parameter {unknown[0]!r}; it has: {known}")
+
     def nodes_or(self, default: int, low: int = 2, high: int = 20_000) -> int:
         """How many nodes. Raises: UserError."""
         nodes = self.nodes if self.nodes is not None else default
@@ -136,7 +143,8 @@ class Stage:
         return self.world.seats
 
     def start(self) -> None:
-        """Everybody at once."""
+        """Everybody at once. Scenarios have read their options by now. Raises: UserError."""
+        self.options.refuse_others()
         for seat in self.seats:
             if seat.engine is None:
                 self.world.start(seat)
