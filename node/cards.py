@@ -24,7 +24,8 @@ from node.index import Index
 from node.ranking import histories_of
 from node.store import Rating
 from node.taught import Taught, taught_model
-from protocol.card import NONCE_BYTES, Card
+from protocol.card import NONCE_BYTES, Card, open_card
+from protocol.limits import RemoteError
 from protocol.vectors import pack_vectors, parse_vectors
 
 CARD_DAYS_MAX = 365
@@ -96,6 +97,16 @@ def parse_taste(card: Card, dim: int) -> PortableTaste:
     mix_4 = np.frombuffer(card.mix, MIX).astype(np.float32)
     mix_4 /= np.abs(mix_4).max()
     return PortableTaste(mix_4[0] * image_D, mix_4[1] * text_D, mix_4[2:])
+
+
+def visitor_taste(sealed: bytes, home: Home, dim: int, now_ms: int) -> PortableTaste:
+    """What a visitor's card tells this shop. Raises: UserError for one that it can't use, or can't any more."""
+    try:
+        _, card = open_card(sealed)
+        check_comparable(card, home, now_ms)
+        return parse_taste(card, dim)
+    except RemoteError as error:
+        raise UserError(f"the visitor's card can't be used ({error}); its owner can export a new one") from error
 
 
 def taste_model(index: Index, histories: Sequence[History], taught: Taught | None, basis: str) -> TastePrior:

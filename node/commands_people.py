@@ -6,7 +6,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from node.cards import check_comparable, parse_taste
+from node.cards import visitor_taste
 from node.config import home_folder, load_home
 from node.errors import UserError
 from node.ranking import recommend, recommend_visitor, search, similar
@@ -14,7 +14,6 @@ from node.ratings import RATING_MAX, RATING_MIN, USER_BYTES_MAX, find_user, find
 from node.report import Report, results_report
 from node.session import home_encoder, home_index, home_taught, known_platform, open_store, results_wanted, the_item
 from node.store import Rating
-from protocol.card import open_card
 
 
 def run_search(options: Namespace) -> Report:
@@ -52,9 +51,7 @@ def run_recommend(options: Namespace) -> Report:
         platform = known_platform(index, options.platform)
         sealed = None if options.model else store.find_card(user)
         if sealed is not None and index.stored:
-            _, card = open_card(sealed)
-            check_comparable(card, home, now_ms)
-            taste = parse_taste(card, index.items.image_ID.shape[1])
+            taste = visitor_taste(sealed, home, index.items.image_ID.shape[1], now_ms)
             answer = recommend_visitor(index, taste, store.ratings(), user, results_wanted(options.k), platform)
         else:
             taught = None if options.model else home_taught(home, store)

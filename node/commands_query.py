@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from node.cards import CARD_DAYS_MAX, card_user, check_comparable, make_card
+from node.cards import CARD_DAYS_MAX, card_user, make_card, visitor_taste
 from node.config import home_folder, load_home
 from node.control import need_node
 from node.errors import UserError
@@ -154,7 +154,7 @@ def run_card_import(options: Namespace) -> Report:
     home = load_home(home_folder(options.home))
     sealed = read_card(Path(options.file))
     _, card = open_card(sealed)
-    check_comparable(card, home, now_ms())
+    visitor_taste(sealed, home, home.config.dim or len(card.vector) // 2, now_ms())
     user = options.user or card_user(sealed)
     with open_store(home) as store:
         store.write_card(user, sealed)

@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import open_clip
@@ -16,6 +17,7 @@ import torch
 
 from node import cli
 from node.ranking import RESULTS_MAX
+from protocol.card import Card, seal_card
 from protocol.identity import Identity
 from tests.node.conftest import COLOURS, Command, write_catalog, write_pictures
 
@@ -294,3 +296,28 @@ def test_a_home_with_a_checkpoint_file_works_from_every_folder(
     assert len(p2prec("similar", "g0")["items"]) == 3
     (tmp_path / "vit.pt").unlink()
     assert "does not exist" in p2prec("search", "x")[1]
+
+
+def test_a_card_is_taken_along_and_what_is_none_is_refused(filled: Command, tmp_path: Path) -> None:
+    for item, value in (("g0", "10"), ("g4", "9"), ("g8", "9"), ("g1", "0"), ("g2", "1"), ("g5", "0")):
+        filled("rate", "ada", item, value)
+    path = tmp_path / "ada.card"
+    filled("card", "export", "ada", "--out", str(path))
+    made = json.loads((tmp_path / "home" / "config.json").read_text())
+    visitor = filled("card", "import", str(path), "--user", "visitor")["user"]
+    document = filled("recommend", visitor, "-k", "5")
+    assert document["model"] == "card"
+    assert all(one["name"].startswith("Red ") for one in document["items"])
+    # As an older version wrote it, and one that says it is of this encoder while its vector is of another size.
+    now = time.time_ns() // 1_000_000
+    other = Card(bytes.fromhex(made["fingerprint"]), b"\x01" * 8, b"\1" * 8, b"n" * 16, now, now + 10**6, "yes", 0.0)
+    sealed = seal_card(Identity(b"s" * 32), other)
+    path.write_bytes(sealed)
+    code, sentence = filled("card", "import", str(path))
+    assert code == 2
+    assert "vector" in sentence
+    with sqlite3.connect(tmp_path / "home" / "node.sqlite") as connection:
+        connection.execute("UPDATE card SET sealed = ?", (sealed[:-1],))
+    code, sentence = filled("recommend", visitor)
+    assert code == 2
+    assert "its owner can export a new one" in sentence
