@@ -20,6 +20,7 @@ With price: random-256 .838, leading 128 .855; a learned projection of rank 64 .
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from importlib import resources
@@ -81,7 +82,9 @@ def standard_log_price(price_I: npt.NDArray[np.float64], market_I: npt.NDArray[n
         rows = np.flatnonzero((market_I == market) & known_I)
         if len(rows):
             log_R = np.log(price_I[rows])
-            z_I[rows] = (log_R - log_R.mean()) / max(float(log_R.std()), 1e-6)
+            # Exact sums: the same in whatever order the items come.
+            rest_R = log_R - math.fsum(log_R) / len(rows)
+            z_I[rows] = rest_R / max((math.fsum(rest_R**2) / len(rows)) ** 0.5, 1e-6)
     return z_I
 
 

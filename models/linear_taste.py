@@ -95,6 +95,7 @@ def posterior(told: Told, prior: Prior) -> Posterior:
 class LinearTaste(RatingPredictor):
     """A model whose users are vectors; see the file's head for the arithmetic."""
 
+    version: ClassVar[int] = 2
     learned: ClassVar[tuple[str, ...]] = (
         "z_IK",
         "mean_K",

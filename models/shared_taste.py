@@ -173,7 +173,9 @@ class SharedTaste(SharedModel):
 
 
 def exceeds(symmetric_KK: Floats, bound: float) -> bool:
-    """Whether every eigenvalue surely does; of one hardly above the bound it may say no."""
+    """Whether every eigenvalue does, but for rounding; of one hardly above the bound it may say no."""
+    if not np.isfinite(symmetric_KK).all():
+        return False
     try:
         np.linalg.cholesky(symmetric_KK - bound * np.eye(len(symmetric_KK)))
     except np.linalg.LinAlgError:

@@ -22,7 +22,7 @@ def run_bench(options: Namespace) -> Report | None:
     """Rows as they come, or one document in the end. Raises: UserError."""
     if not (BENCHES / "__main__.py").is_file():
         raise UserError("the benchmarks are not installed; run this in a checkout of the source")
-    known = sorted(path.stem for path in BENCHES.glob("[a-z]*.py") if "def run(" in path.read_text("utf-8"))
+    known = sorted(path.stem for path in BENCHES.glob("[a-z]*.py") if "\ndef run(" in path.read_text("utf-8"))
     for name in options.names:
         if name not in known:
             raise UserError(f"no benchmark {name!r}; there are: {', '.join(known)}")

@@ -76,7 +76,7 @@ def run_start(options: Namespace) -> None:
         )
         if options.capture:
             transport = Capture(transport, Path(options.capture))
-        run_node(Runtime(home, engine, transport, home_ranker(home), home_learner(home)), ready)
+        run_node(Runtime(home, engine, transport, home_ranker(home), home_learner(home, dim)), ready)
 
 
 def learning_plan(models: str, epsilon: str, period_seconds: float, encoder: str) -> LearningPlan:

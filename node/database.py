@@ -206,13 +206,6 @@ class Database:
         finally:
             self._in_step = False
 
-    def sync(self) -> None:
-        """What was written without waiting for the disk is on it now."""
-        if self._durable is False:
-            self._connection.execute("PRAGMA synchronous=FULL")
-            self._durable = True
-            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-
     def _begin(self, durable: bool) -> None:
         if durable is not self._durable:
             self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")

@@ -1,7 +1,8 @@
 """A node's decisions, all of them: `step(events, now_ms) -> effects`, synchronous, one transaction a step.
 
 In production a thin runtime feeds it and carries out its effects; in a simulation a heap of virtual time does. What
-a step decided leaves only after its transaction is on the disk: a node never says what it could forget.
+a step decided leaves only after its transaction is written: a node never says what it could forget. Pages of catalogs
+alone do not wait for the disk; a power cut may take the latest, and with them a version that was whole.
 """
 
 from __future__ import annotations
@@ -29,15 +30,17 @@ from node.transport import (
     Misbehaved,
     PeerDown,
     PeerUp,
-    Publish,
     Unanswered,
 )
 from protocol.identity import Identity
 from protocol.limits import RemoteError
-from protocol.messages import AskQuery, AskUpdate, Refused, parse_answer, parse_gossip, parse_question
+from protocol.messages import AskQuery, AskUpdate, Refused, kind_name, parse_answer, parse_gossip, parse_question
 
 # Of all other publishers together: about 8 GB with vectors of 1 KiB. Anybody may publish; the disk is the owner's.
 ITEMS_MAX = 5_000_000
+
+
+PAGES = ("TreeLevels", "Fill", "VectorsAnswer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,11 @@ class Settings:
     items_max: int = ITEMS_MAX
     """How many items of others there is room for."""
     learning: LearningPlan = NO_LEARNING
+
+
+def is_page(event: Event) -> bool:
+    """Whether it is a part of a catalog that was asked for."""
+    return isinstance(event, Answered) and kind_name(event.data) in PAGES
 
 
 class Engine:
@@ -92,17 +100,13 @@ class Engine:
 
     def step(self, events: Sequence[Event], now_ms: int) -> list[Effect]:
         """Deal with events in order; what was decided, once it is on the disk. Raises: UserError from the disk."""
-        # What peers answered can be asked for again after a power cut: nothing was promised to anybody.
-        durable = not all(isinstance(event, Answered | Unanswered) for event in events)
+        # Pages can be asked for again after a power cut: nothing was promised to anybody.
+        durable = not all(isinstance(event, Unanswered) or is_page(event) for event in events)
         with self._database.step(durable=durable):
             for event in events:
                 self._handle(event, now_ms)
             self._catalogs.pump(now_ms)
-        effects = self._outbox.take_effects()
-        if not durable and any(isinstance(effect, Publish) for effect in effects):
-            # But for a proof that came with an answer: whoever is told of it must find it here.
-            self._database.sync()
-        return effects
+        return self._outbox.take_effects()
 
     @property
     def peers(self) -> list[str]:

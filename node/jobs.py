@@ -51,6 +51,11 @@ class Subject:
     price_2: Vectors | None = None
 
 
+def rule_of(kind: str) -> str:
+    """The name of what ranks, for the answer: prices count since the second rule for cards."""
+    return f"{kind}/{2 if kind == 'card' else 1}"
+
+
 class Ranker:
     """Answers `Rank` jobs from one store. Used by one thread at a time.
 
@@ -70,6 +75,7 @@ class Ranker:
         self._open_encoder = open_encoder
         self._clock = clock
         self._held: list[HeldCatalog] = []
+        self._forks: list[tuple[bytes, bytes]] = []
         self._index: Index | None = None
         self._allowed_I: Flags = np.zeros(0, bool)
         self._loaded = 0.0
@@ -89,7 +95,7 @@ class Ranker:
         """
         index = self._fresh_index()
         if not index.stored:
-            return [Ranked(f"{job.kind}/1", (), ()) for job in jobs]
+            return [Ranked(rule_of(job.kind), (), ()) for job in jobs]
         subjects = [self._find_subject(index, job) for job in jobs]
         known = [subject for subject in subjects if subject is not None]
         if not known:
@@ -123,10 +129,12 @@ class Ranker:
 
     def _fresh_index(self) -> Index:
         """The index over the catalogs as they are, or were a moment ago."""
-        held = Replicas(self._database).held()
-        if self._index is None or (held != self._held and self._clock() - self._loaded > RELOAD_SECONDS):
+        replicas = Replicas(self._database)
+        held, forks = replicas.held(), replicas.forks()
+        changed = (held, forks) != (self._held, self._forks)
+        if self._index is None or (changed and self._clock() - self._loaded > RELOAD_SECONDS):
             self._index = self._load(Store(self._database))
-            self._held, self._loaded = held, self._clock()
+            self._held, self._forks, self._loaded = held, forks, self._clock()
             # Items of catalogs that have a signed version: an answer must say which versions it ranked over.
             signed = {one.catalog for one in held if one.head is not None}
             self._allowed_I = np.array([stored.catalog in signed for stored in self._index.stored], bool)
@@ -149,7 +157,7 @@ class Ranker:
             if record is not None:
                 items.append(RankedItem(places[stored.catalog], stored.item.item, record, float(scores_I[row])))
         sealed = tuple(RankedHead(parse_peer_id(held.publisher), held.head or b"") for held in heads)
-        return Ranked(f"{job.kind}/1", sealed, tuple(items))
+        return Ranked(rule_of(job.kind), sealed, tuple(items))
 
 
 def home_ranker(home: Home) -> Ranker:

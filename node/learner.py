@@ -1,7 +1,7 @@
 """A period of learning, done where it keeps nobody waiting: this node's users, the blocks heard, and what came of it.
 
-Only rated items are needed, so a period costs the same whatever the catalogs; they are read again when the catalogs
-have changed. A `Learner` belongs to one worker thread.
+Only rated items are needed, so a period costs the same whatever the catalogs; they are read again when a version of a
+catalog is whole. A `Learner` belongs to one worker thread.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from models.features import PricedItems, basis_of
+from models.fusion import image_weight_of
 from models.gate import Verdict
 from models.interactions import History, interactions_of
 from models.learning_round import Block, State, run_round
@@ -27,10 +28,9 @@ from node.config import Home
 from node.database import MEMORY, Database
 from node.errors import UserError
 from node.events import Heard, Released, Spending, Train, Trained
-from node.index import Index
+from node.index import Index, load_index
 from node.ranking import histories_of
 from node.replicas import Replicas
-from node.session import home_index
 from node.store import Rating, Store
 from node.taught import parse_block
 from protocol.weights import pack_weights
@@ -161,13 +161,22 @@ class StoreReader:
         if not ratings:
             return learning_set(self._nothing, [])
         replicas = Replicas(self._database)
-        seen = [(one.catalog, one.head) for one in replicas.held()], replicas.forks()
+        # Also how many there are of a catalog that nothing is on its way of: one may have been given up half-way.
+        seen = (
+            [
+                (one.catalog, one.head, None if one.own or one.target else replicas.count(one.catalog))
+                for one in replicas.held()
+            ],
+            replicas.forks(),
+        )
         if self._index is None or seen != self._seen:
             self._index, self._seen = self._load(self._store), seen
         return learning_set(self._index, ratings)
 
 
-def home_learner(home: Home) -> Learner:
-    """Learns from this home's users."""
-    reader = StoreReader(partial(Database, home.database), partial(home_index, home))
+def home_learner(home: Home, dim: int) -> Learner:
+    """Learns from this home's users; `dim`: the size of its encoder's halves."""
+    weight = image_weight_of(home.config.encoder)
+    load = partial(load_index, fingerprint=home.config.fingerprint, image_weight=weight, empty_dim=dim)
+    reader = StoreReader(partial(Database, home.database), load)
     return Learner(reader, basis_of(home.config.encoder))

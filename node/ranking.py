@@ -126,6 +126,9 @@ def recommend_visitor(
     histories = histories_of(index, ratings, users)
     history = histories[users.index(user)]
     own_I = Content().fit(interactions_of(histories, len(index.stored)), index.items).scores([history])[0]
+    if own_I.std() > 0:
+        # Looks and prices together spread further than likeness alone.
+        card_I = card_I * (own_I.std() / max(float(card_I.std()), 1e-12))
     scores_I = (CARD_RATINGS * card_I + len(history) * own_I) / (CARD_RATINGS + len(history))
     allowed_I = index.on_platform(platform)
     allowed_I[history.items] = False

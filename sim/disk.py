@@ -39,13 +39,11 @@ class Disk(Database):
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[Connection]:
         outside = not (self._in_step or self._connection.in_transaction)
+        changes = self.changes
         with super().transaction(durable=durable) as connection:
             yield connection
-        if outside and durable:
+        if outside and durable and self.changes != changes:
             self._safe = None
-
-    def sync(self) -> None:
-        self._safe = None
 
     def cut_power(self) -> None:
         """Between two steps."""

@@ -41,6 +41,8 @@ def churn(options: Options) -> Outcome:
     nodes = options.nodes_or(20)
     away, turn_s = options.number("away", 0.5, 0, 0.9), options.number("turn_s", 120.0, 10)
     file, periods = options.word("trace", ""), options.number("periods", 16, 1, 200)
+    # As long again, for those who were away to catch up.
+    after = options.number("after", periods, 0, 200)
     trace = read_trace(Path(file), nodes) if file else None
     calm, told = (Stage(options, Cast(nodes, 40, 12 * nodes), options.link()) for _ in range(2))
     seconds = trace.seconds if trace else periods * calm.cast.period_s
@@ -53,7 +55,7 @@ def churn(options: Options) -> Outcome:
     send_away(told, toss, set())
     settled = [settle(stage) for stage in (calm, told)][1]
     for stage in (calm, told):
-        stage.periods(2)
+        stage.periods(after)
     calm_ndcg, ndcg = calm.ndcg(), told.ndcg()
     outcome = told.outcome("churn")
     outcome.rows = told.rows(max(1, round(seconds / calm.cast.period_s)))

@@ -8,7 +8,6 @@ nodes are anything; in the order in which they first appear they become nodes 0,
 from __future__ import annotations
 
 import csv
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +15,8 @@ from pathlib import Path
 from node.errors import UserError
 
 COLUMNS = ("node", "up_s", "down_s")
+# A year.
+SECONDS_MAX = 366 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +50,23 @@ class Trace:
 def read_trace(path: Path, nodes: int) -> Trace:
     """The first so many nodes of a file. Raises: UserError, one sentence, for what is no trace of that many."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        rows = list(csv.reader(path.read_text("utf-8-sig").splitlines()))
     except OSError as error:
         raise UserError(f"can't read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no text in UTF-8") from error
-    rows = csv.reader(lines)
-    if tuple(next(rows, [])) != COLUMNS:
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is no table of text in UTF-8") from error
+    if not rows or tuple(rows[0]) != COLUMNS:
         raise UserError(f"{path} needs a first line {','.join(COLUMNS)}")
     found: dict[str, list[tuple[float, float]]] = {}
-    for number, row in enumerate(rows, start=2):
+    for number, row in enumerate(rows[1:], start=2):
+        if not row:
+            continue
         try:
             node, up, down = row[0], float(row[1]), float(row[2])
         except (IndexError, ValueError):
             raise UserError(f"{path}, line {number}: not a node and two numbers of seconds") from None
-        if not 0 <= up < down < math.inf:
-            raise UserError(f"{path}, line {number}: a node comes before it goes, at 0 s or later")
+        if not 0 <= up < down <= SECONDS_MAX:
+            raise UserError(f"{path}, line {number}: a node comes before it goes, from 0 to {SECONDS_MAX} s")
         found.setdefault(node, []).append((up, down))
     if len(found) < nodes:
         raise UserError(f"{path} tells of {len(found)} nodes; {nodes} are simulated: see --nodes")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import sys
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict
 
 from tests.bench.row import Row
@@ -43,7 +45,9 @@ def main() -> None:
     options = parser.parse_args()
     rows: list[Row] = []
     for name in options.names or BENCHES:
-        found = importlib.import_module(f"tests.bench.{name}").run()
+        # Benches say what they are doing; with --json only the document goes to stdout.
+        with redirect_stdout(sys.stderr) if options.json else nullcontext():
+            found = importlib.import_module(f"tests.bench.{name}").run()
         rows += found
         if not options.json:
             for row in found:

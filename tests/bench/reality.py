@@ -3,7 +3,7 @@
     python -m tests.bench.reality [--periods 4]
 
 The processes run the production runtime and transport over stores that the world made, with the world's chance instead
-of the system's. What comes when is reality's own, so a seed is chosen by which no two periods of learning begin within
+of the system's. What comes when is reality's own, so a seed is chosen by which no two periods of learning end within
 GAP_S of each other: their order is then the same, and with it everything that is learned. Compared: the roots held,
 what was learned, and the bytes that the engines handed to the network. Both look at the clock every 50 ms here.
 """
@@ -67,7 +67,7 @@ def seen_of(database: Database, sent: dict[str, int], models: Sequence[str]) -> 
 
 
 def play(stage: Stage, until: Callable[[], bool]) -> tuple[list[Seen], float]:
-    """The world's run, and the least time between two beginnings of learning, in seconds."""
+    """The world's run, and the least time between two periods' ends, in seconds."""
     moments: list[int] = []
 
     def watch(world: sim_world.World, seat: Seat, event: object) -> None:
@@ -135,11 +135,13 @@ def live(model: str, seed: int, periods: int, folder: Path) -> list[Seen]:
         time.sleep(LOADING_S + 2 * APART_S)
         stores = [Database(home / "node.sqlite") for home in homes]
         models = stage.plan.models
-        while True:
+        while all(node.poll() is None for node in nodes):
             rows = [Learned(store).find(one, FEATURES) for store in stores for one in models]
             if min(row.state.age if row else 0 for row in rows) >= periods:
                 break
             time.sleep(0.1)
+        else:
+            raise RuntimeError("a node has stopped; its own words stand above")
         time.sleep(GAP_S / 2)
         for node in nodes:
             node.terminate()

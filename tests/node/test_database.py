@@ -119,16 +119,3 @@ def test_a_step_in_memory_writes_all_or_nothing(tmp_path: Path) -> None:
             connection.execute("INSERT INTO rating VALUES ('eve', 'p', 'i', 7, 1)")
             raise ZeroDivisionError
         assert db.rows("SELECT count(*) FROM rating") == [(2,)], "outside of a step each transaction is its own"
-
-
-def test_sync_brings_what_was_not_durable_into_the_file(tmp_path: Path) -> None:
-    """The log is on the disk before it is copied into the file (https://sqlite.org/wal.html): what is there is safe."""
-    Database(tmp_path / "node.sqlite").close()
-    db, copy = Database(tmp_path / "node.sqlite"), tmp_path / "copy.sqlite"
-    with db.step(durable=False), db.transaction() as connection:
-        connection.execute("INSERT INTO rating VALUES ('ada', 'p', 'i', 7, 1)")
-    copy.write_bytes(db.path.read_bytes())
-    assert Database(copy).rows("SELECT user FROM rating") == []
-    db.sync()
-    copy.write_bytes(db.path.read_bytes())
-    assert Database(copy).rows("SELECT user FROM rating") == [("ada",)]

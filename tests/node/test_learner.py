@@ -89,7 +89,7 @@ def test_what_is_learned_from_does_not_depend_on_the_order_in_which_items_came(o
     for items in (ITEMS, order):
         node = Node(1, "Asolo")
         for item in items:
-            node.write([item])
+            node.write([item], price=(50, 100, 200, 100)[int(item[1:]) % 4])
         node.store.write_ratings(Rating(user, node.peer, item, float(value), 1) for user, item, value in ratings)
         known = learning_set(load_index(node.store, ENCODER.hex(), 0.5, DIM), node.store.ratings())
         numbers = [known.items.image_ID, known.items.text_ID, known.items.log_price_I]
