@@ -38,8 +38,7 @@ from protocol.messages import AskQuery, AskUpdate, Refused, kind_name, parse_ans
 
 # Of all other publishers together: about 8 GB with vectors of 1 KiB. Anybody may publish; the disk is the owner's.
 ITEMS_MAX = 5_000_000
-
-
+# Parts of a catalog, as answers.
 PAGES = ("TreeLevels", "Fill", "VectorsAnswer")
 
 

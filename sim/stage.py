@@ -314,7 +314,14 @@ class Stage:
 
     def outcome(self, scenario: str) -> Outcome:
         """Everything but rows, curves and assertions, which are the scenario's."""
-        return world_outcome(self.world, scenario, self.options.seed)
+        told = world_outcome(self.world, scenario, self.options.seed)
+        judged = self.judged() if self.cast.learning else []
+        alone = [seat for seat in judged if taught_by(Learned(seat.database), FEATURES, SPACE.basis) is None]
+        if alone:
+            told.notes.append(
+                f"{len(alone)} of {len(judged)} shops judged recommend by content: what was learned does not help them"
+            )
+        return told
 
 
 def world_outcome(world: World, scenario: str, seed: int) -> Outcome:
