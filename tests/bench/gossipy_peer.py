@@ -198,7 +198,7 @@ def measure(options: Any, work: Path) -> tuple[dict[str, Figures], dict[str, Sid
     except (OSError, subprocess.SubprocessError) as error:
         told = getattr(error, "stderr", None) or b""
         last = told.decode(errors="replace").strip().rpartition("\n")[2]
-        print(f"gossipy is left out, for it could not be installed or run: {error} {last}")
+        print(f"gossipy is left out, for it could not be installed or run: {error} {last}", file=sys.stderr)
     return baselines(work, split, options.rounds), sides
 
 
@@ -233,7 +233,10 @@ def rows_of(beside: dict[str, Figures], sides: dict[str, Side]) -> list[Row]:
     if gossipy:
         rows += byte_rows(engines, gossipy)
         if beside["alone"]["rmse"] <= CLASS_RMSE:
-            print(f"RMSE {CLASS_RMSE} is reached alone, before a byte is sent: what it costs to reach says little")
+            print(
+                f"RMSE {CLASS_RMSE} is reached alone, before a byte is sent: what it costs to reach says little",
+                file=sys.stderr,
+            )
     for part in ("engines", "rounds", "gossipy"):
         if f"{part}, {MANY}" in sides:
             mib = sides[f"{part}, {MANY}"].peak_mib
@@ -247,7 +250,10 @@ def byte_rows(engines: Side, gossipy: Side) -> list[Row]:
     sent = (engines.end["bytes_a_node"], gossipy.end["bytes_a_node"])
     rows = [row("engines: bytes a node / gossipy, equal rounds", *sent, "bytes", "<= 0.1")]
     if ours is None:
-        print(f"RMSE {CLASS_RMSE} is not reached by the engines; gossipy: {'reached' if theirs else 'not reached'}")
+        print(
+            f"RMSE {CLASS_RMSE} is not reached by the engines; gossipy: {'reached' if theirs else 'not reached'}",
+            file=sys.stderr,
+        )
         return rows
     name = f"engines: bytes a node to RMSE {CLASS_RMSE} (round {ours['round']}) / gossipy"
     name += f" (round {theirs['round']})" if theirs else " (not reached: all it sent)"
@@ -278,7 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     if not DATA.is_file():
-        print(f"gossipy_peer is left out: {DATA} is not there")
+        print(f"gossipy_peer is left out: {DATA} is not there", file=sys.stderr)
         return
     with tempfile.TemporaryDirectory() as temporary, threadpool_limits(1):
         beside, sides = measure(options, Path(temporary))
