@@ -188,6 +188,21 @@ class Database:
             self._fail(error)
 
     @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Within, everything read is of one moment, whatever others write meanwhile."""
+        if self._connection.in_transaction:
+            yield
+            return
+        try:
+            self._connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._roll_back()
+        except sqlite3.DatabaseError as error:
+            self._fail(error)
+
+    @contextmanager
     def step(self, *, durable: bool) -> Iterator[None]:
         """A `transaction` that nobody knows to write: in memory, where there is nobody to keep out, it begins with the
         first write. Most steps of a simulation write nothing."""

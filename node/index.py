@@ -50,14 +50,15 @@ def load_index(store: Store, fingerprint: str, image_weight: float, empty_dim: i
 
     Raises: UserError if something stored is damaged.
     """
-    stored = store.items(fingerprint=fingerprint)
-    packed = store.vectors(fingerprint)
+    with store.database.snapshot():
+        stored = store.items(fingerprint=fingerprint)
+        packed = store.vectors(fingerprint)
+        catalogs = {catalog.catalog: catalog for catalog in store.catalogs()}
     dim = len(packed[0]) // 2 if packed else empty_dim
     try:
         image_ID, text_ID = parse_vectors(packed, dim)
     except RemoteError as error:
         raise UserError(f"a stored vector is damaged ({error}); import the catalog again to mend it") from error
-    catalogs = {catalog.catalog: catalog for catalog in store.catalogs()}
     rows = {(catalogs[one.catalog].publisher, one.item.item): row for row, one in enumerate(stored)}
     catalog_I = np.array([one.catalog for one in stored], np.int64)
     items = priced(centre_items(image_ID, text_ID, image_weight), _log_price(stored, catalogs))

@@ -119,3 +119,23 @@ def test_a_step_in_memory_writes_all_or_nothing(tmp_path: Path) -> None:
             connection.execute("INSERT INTO rating VALUES ('eve', 'p', 'i', 7, 1)")
             raise ZeroDivisionError
         assert db.rows("SELECT count(*) FROM rating") == [(2,)], "outside of a step each transaction is its own"
+
+
+def test_a_snapshot_is_of_one_moment(tmp_path: Path) -> None:
+    one, other = (Database(tmp_path / "node.sqlite") for _ in range(2))
+
+    def write(user: str) -> None:
+        with other.transaction() as connection:
+            connection.execute("INSERT INTO rating VALUES (?, 'p', 'i', 7, 1)", (user,))
+
+    write("ada")
+    with one.snapshot():
+        before = one.rows("SELECT user FROM rating")
+        write("ben")
+        assert one.rows("SELECT user FROM rating") == before == [("ada",)]
+    assert len(one.rows("SELECT user FROM rating")) == 2
+    with pytest.raises(ZeroDivisionError), one.snapshot():
+        _ = 1 / 0
+    with one.transaction(), one.snapshot():
+        assert len(one.rows("SELECT user FROM rating")) == 2
+    write("cat")
