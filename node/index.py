@@ -14,7 +14,7 @@ import numpy.typing as npt
 from models.features import PricedItems, priced, standard_log_price
 from models.fusion import centre_items
 from node.errors import UserError
-from node.store import Catalog, Store, StoredItem
+from node.store import Catalog, Remembered, Store, StoredItem
 from protocol.limits import RemoteError
 from protocol.vectors import parse_vectors
 
@@ -45,13 +45,16 @@ class Index:
         return np.isin(self.catalog_I, wanted)
 
 
-def load_index(store: Store, fingerprint: str, image_weight: float, empty_dim: int = 1) -> Index:
-    """Read every item of that fingerprint; `empty_dim`: the size of halves where there is no item to tell it.
+def load_index(
+    store: Store, fingerprint: str, image_weight: float, empty_dim: int = 1, known: Remembered | None = None
+) -> Index:
+    """Read every item of that fingerprint; `empty_dim`: the size of halves where there is no item to tell it; `known`:
+    items as they were last time, brought up to date.
 
     Raises: UserError if something stored is damaged.
     """
     with store.database.snapshot():
-        stored = store.items(fingerprint=fingerprint)
+        stored = store.items(fingerprint) if known is None else store.items_again(fingerprint, known)
         packed = store.vectors(fingerprint)
         catalogs = {catalog.catalog: catalog for catalog in store.catalogs()}
     dim = len(packed[0]) // 2 if packed else empty_dim

@@ -162,4 +162,5 @@ class Ranker:
 
 def home_ranker(home: Home) -> Ranker:
     """Answers peers' queries from this home."""
-    return Ranker(partial(Database, home.database), partial(home_index, home), partial(home_encoder, home))
+    load = partial(home_index, home, known={})
+    return Ranker(partial(Database, home.database), load, partial(home_encoder, home))

@@ -31,7 +31,7 @@ from node.events import Heard, Released, Spending, Train, Trained
 from node.index import Index, load_index
 from node.ranking import histories_of
 from node.replicas import Replicas
-from node.store import Rating, Store
+from node.store import Rating, Remembered, Store
 from node.taught import parse_block
 from protocol.weights import pack_weights
 
@@ -177,6 +177,7 @@ class StoreReader:
 def home_learner(home: Home, dim: int) -> Learner:
     """Learns from this home's users; `dim`: the size of its encoder's halves."""
     weight = image_weight_of(home.config.encoder)
-    load = partial(load_index, fingerprint=home.config.fingerprint, image_weight=weight, empty_dim=dim)
+    known: Remembered = {}
+    load = partial(load_index, fingerprint=home.config.fingerprint, image_weight=weight, empty_dim=dim, known=known)
     reader = StoreReader(partial(Database, home.database), load)
     return Learner(reader, basis_of(home.config.encoder))

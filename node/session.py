@@ -21,7 +21,7 @@ from node.errors import UserError
 from node.index import Index, load_index
 from node.learned import Learned
 from node.ranking import RESULTS_MAX
-from node.store import Store, StoredItem
+from node.store import Remembered, Store, StoredItem
 from node.taught import Taught, taught_by
 
 if TYPE_CHECKING:
@@ -63,8 +63,10 @@ def home_encoder(home: Home) -> Encoder:
     return encoder
 
 
-def home_index(home: Home, store: Store) -> Index:
-    return load_index(store, home.config.fingerprint, image_weight_of(home.config.encoder), max(home.config.dim, 1))
+def home_index(home: Home, store: Store, known: Remembered | None = None) -> Index:
+    """`known`: see `load_index`."""
+    weight, dim = image_weight_of(home.config.encoder), max(home.config.dim, 1)
+    return load_index(store, home.config.fingerprint, weight, dim, known)
 
 
 def home_taught(home: Home, store: Store) -> Taught | None:

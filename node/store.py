@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeAlias, cast
 
 from node.database import Database
 from node.errors import UserError
@@ -35,6 +35,13 @@ class StoredItem:
     slot: int
     catalog: int
     item: Item
+
+
+#: Items that were read before, by slot: catalog, record hash, item.
+Remembered: TypeAlias = dict[int, tuple[int, bytes, StoredItem]]
+NOTHING = (0, b"", None)
+# Fewer than SQLite lets a statement have.
+SLOTS_A_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +185,35 @@ class Store:
             " AND (c.own OR c.publisher NOT IN (SELECT publisher FROM fork)) ORDER BY slot",
             fingerprint,
             publisher,
+        )
+        return [_stored(row) for row in rows]
+
+    def items_again(self, fingerprint: str, known: Remembered) -> list[StoredItem]:
+        """`items` of that fingerprint, reading only what is not `known` as it is now; `known` then is what there is."""
+        rows = self._database.rows(
+            "SELECT slot, e.catalog, record FROM entry e JOIN catalog c ON c.catalog = e.catalog"
+            " WHERE c.fingerprint = ? AND (c.own OR c.publisher NOT IN (SELECT publisher FROM fork)) ORDER BY slot",
+            fingerprint,
+        )
+        places = cast(list[tuple[int, int, bytes]], rows)
+        changed = [slot for slot, catalog, record in places if known.get(slot, NOTHING)[:2] != (catalog, record)]
+        if 2 * len(changed) > len(places):
+            fresh = {one.slot: one for one in self.items(fingerprint)}
+        else:
+            parts = [changed[at : at + SLOTS_A_QUERY] for at in range(0, len(changed), SLOTS_A_QUERY)]
+            fresh = {one.slot: one for slots in parts for one in self._at(slots)}
+        found = {
+            slot: (catalog, record, fresh[slot] if slot in fresh else known[slot][2])
+            for slot, catalog, record in places
+        }
+        known.clear()
+        known.update(found)
+        return [one for _, _, one in found.values()]
+
+    def _at(self, slots: Sequence[int]) -> list[StoredItem]:
+        places = ",".join("?" * len(slots))
+        rows = self._database.rows(
+            f"SELECT slot, catalog, packed FROM entry JOIN item USING (slot) WHERE slot IN ({places})", *slots
         )
         return [_stored(row) for row in rows]
 
