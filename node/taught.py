@@ -64,7 +64,8 @@ def own_blocks(learned: Learned) -> dict[str, bytes]:
     """The own blocks of others that the gate let in, packed, by source."""
     ledger = learned.ledger(OwnTaste.called)
     trusted = {source for source, entry in ledger.items() if entry.trusted}
-    return {one.source: one.update.values for one in learned.blocks(OwnTaste.called) if one.source in trusted}
+    held = learned.blocks(OwnTaste.called, verify_all=True)
+    return {one.source: one.update.values for one in held if one.source in trusted}
 
 
 def parse_block(model: SharedModel, packed: bytes) -> Values | None:

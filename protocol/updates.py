@@ -55,12 +55,12 @@ def seal_update(identity: Identity, update: ModelUpdate) -> bytes:
     return seal(identity, DOMAIN, wire.pack(list(astuple(update))[1:]))
 
 
-def open_update(sealed: bytes) -> ModelUpdate:
-    """Untrusted bytes to a verified update. Its values are not looked at.
+def open_update(sealed: bytes, *, verified: bool = False) -> ModelUpdate:
+    """Untrusted bytes to a verified update; `verified`: they were once. Its values are not looked at.
 
     Raises: RemoteError("too_big" | "malformed" | "bad_signature").
     """
-    opened = open_sealed(DOMAIN, sealed, UPDATE_BYTES_MAX - OVERHEAD_BYTES)
+    opened = open_sealed(DOMAIN, sealed, UPDATE_BYTES_MAX - OVERHEAD_BYTES, verified=verified)
     fields = wire.parse(opened.body)
     if not (isinstance(fields, list) and len(fields) == 8):
         raise RemoteError("malformed", "not a model update")

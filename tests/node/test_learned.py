@@ -86,6 +86,19 @@ def test_a_damaged_block_is_passed_over(learned: Learned) -> None:
     assert [one.source for one in learned.blocks("taste_prior")] == [other]
 
 
+def test_a_flipped_bit_is_found_before_a_block_is_judged_or_ranks(learned: Learned) -> None:
+    """Its signature no longer fits; of one that was judged long ago, who sent it and when is all that is wanted."""
+    source = keep(learned, 1, 10)
+    ((sealed,),) = learned._database.rows("SELECT sealed FROM block")
+    assert isinstance(sealed, bytes)
+    with learned._database.transaction() as connection:
+        connection.execute("UPDATE block SET sealed = ?", (sealed[:-1] + bytes([sealed[-1] ^ 1]),))
+    assert learned.blocks("taste_prior") == []
+    learned.mark_seen("taste_prior", source, 10)
+    assert [one.source for one in learned.blocks("taste_prior")] == [source]
+    assert learned.blocks("taste_prior", verify_all=True) == []
+
+
 @pytest.mark.parametrize("column", ["epsilon", "noise_multiplier", "users", "released"])
 def test_a_damaged_record_of_what_was_spent_is_an_error(learned: Learned, column: str) -> None:
     learned.write_release("taste_prior", Release(1, 0.6, 8.0, 25, b"values"))
