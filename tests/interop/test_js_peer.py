@@ -16,6 +16,7 @@ from libp2p.peer.id import ID
 
 from node.config import Home
 from node.database import Database
+from node.jobs import rule_of
 from node.replicas import Replicas
 from node.store import Store
 from node.transport import Answered, Gossip, Misbehaved, PeerUp
@@ -255,7 +256,7 @@ def test_js_asks_a_signed_query_and_its_receipt_verifies_here(kind: str, js: JsP
     found = js.ask(
         "query", peer=peer_of(asolo), kind=kind, subject=subject, k=5, encoder=ENCODER.hex(), card=card, now=now
     )
-    assert (found["model"], len(found["items"]), found["again"]) == (f"{kind}/1", 5, "replayed")
+    assert (found["model"], len(found["items"]), found["again"]) == (rule_of(kind), 5, "replayed")
     assert (found["items"][0]["item"] == "a5") is (kind != "item"), "an item is not near itself"
     assert all(one["record"]["item"] == one["item"] for one in found["items"])
     receipt = verify_receipt(bytes.fromhex(found["receipt"]))
