@@ -92,7 +92,7 @@ def has_half(half_ID: Vectors) -> Flags:
 
 
 def half_mean(half_ID: Vectors) -> Vectors:
-    """The mean of the present rows, drawn towards zero when they are few; the same in whatever order they come."""
+    """The mean of the present rows, drawn towards zero when they are few; summed so that their order hardly shows."""
     total_D = half_ID.sum(axis=0, dtype=np.float64)
     mean: Vectors = (total_D / (has_half(half_ID).sum() + MEAN_SHRINK)).astype(np.float32)
     return mean

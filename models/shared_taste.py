@@ -136,7 +136,7 @@ class SharedTaste(SharedModel):
     def check(self, values_V: Values) -> None:
         mean_K, outer_KK, noise = self._parts(values_V)
         covariance_KK = outer_KK - np.outer(mean_K, mean_K)
-        # No eigenvalue is above the trace: what is plainly right costs no eigenvalues, which take ten times as long.
+        # No eigenvalue is above the trace: what is plainly right costs no eigenvalues, which take longer.
         if not (np.trace(covariance_KK) <= EIGENVALUE_MAX and exceeds(covariance_KK, EIGENVALUE_MIN)):
             eigenvalues_K = np.linalg.eigvalsh(covariance_KK)
             if not EIGENVALUE_MIN <= eigenvalues_K[0] <= eigenvalues_K[-1] <= EIGENVALUE_MAX:

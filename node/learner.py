@@ -15,7 +15,6 @@ from typing import TypeAlias
 import numpy as np
 
 from models.features import PricedItems, basis_of
-from models.fusion import image_weight_of
 from models.gate import Verdict
 from models.interactions import History, interactions_of
 from models.learning_round import Block, State, run_round
@@ -28,10 +27,11 @@ from node.config import Home
 from node.database import MEMORY, Database
 from node.errors import UserError
 from node.events import Heard, Released, Spending, Train, Trained
-from node.index import Index, load_index
+from node.index import Index
 from node.ranking import histories_of
 from node.replicas import Replicas
-from node.store import Rating, Remembered, Store
+from node.session import home_index
+from node.store import Rating, Store
 from node.taught import parse_block
 from protocol.weights import pack_weights
 
@@ -134,7 +134,7 @@ class StoreReader:
     """The learning set of a store, its index kept until a version of a catalog is whole.
 
     `open_database` is called once, in the thread that reads; `load` makes the index of a store. A store without
-    ratings is not read: the index of a million items takes a minute of the time that the network needs.
+    ratings is not read: making an index of many items takes time that the network needs.
     """
 
     def __init__(self, open_database: Callable[[], Database], load: Callable[[Store], Index]) -> None:
@@ -176,8 +176,5 @@ class StoreReader:
 
 def home_learner(home: Home, dim: int) -> Learner:
     """Learns from this home's users; `dim`: the size of its encoder's halves."""
-    weight = image_weight_of(home.config.encoder)
-    known: Remembered = {}
-    load = partial(load_index, fingerprint=home.config.fingerprint, image_weight=weight, empty_dim=dim, known=known)
-    reader = StoreReader(partial(Database, home.database), load)
+    reader = StoreReader(partial(Database, home.database), partial(home_index, home, known={}, dim=dim))
     return Learner(reader, basis_of(home.config.encoder))

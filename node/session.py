@@ -63,10 +63,10 @@ def home_encoder(home: Home) -> Encoder:
     return encoder
 
 
-def home_index(home: Home, store: Store, known: Remembered | None = None) -> Index:
-    """`known`: see `load_index`."""
-    weight, dim = image_weight_of(home.config.encoder), max(home.config.dim, 1)
-    return load_index(store, home.config.fingerprint, weight, dim, known)
+def home_index(home: Home, store: Store, known: Remembered | None = None, dim: int = 0) -> Index:
+    """`known` as in `load_index`; `dim`: the size of the encoder's halves, where the home does not say it."""
+    weight = image_weight_of(home.config.encoder)
+    return load_index(store, home.config.fingerprint, weight, home.config.dim or dim or 1, known)
 
 
 def home_taught(home: Home, store: Store) -> Taught | None:

@@ -40,6 +40,8 @@ class StoredItem:
 #: Items that were read before, by slot: catalog, record hash, item.
 Remembered: TypeAlias = dict[int, tuple[int, bytes, StoredItem]]
 NOTHING = (0, b"", None)
+# A publisher that forked its catalog is in quarantine.
+SHOWN = "(c.own OR c.publisher NOT IN (SELECT publisher FROM fork))"
 # Fewer than SQLite lets a statement have.
 SLOTS_A_QUERY = 500
 
@@ -182,7 +184,7 @@ class Store:
         rows = self._database.rows(
             "SELECT slot, e.catalog, packed FROM entry e JOIN item USING (slot) JOIN catalog c ON c.catalog = e.catalog"
             " WHERE (?1 IS NULL OR c.fingerprint = ?1) AND (?2 IS NULL OR c.publisher = ?2)"
-            " AND (c.own OR c.publisher NOT IN (SELECT publisher FROM fork)) ORDER BY slot",
+            f" AND {SHOWN} ORDER BY slot",
             fingerprint,
             publisher,
         )
@@ -192,7 +194,7 @@ class Store:
         """`items` of that fingerprint, reading only what is not `known` as it is now; `known` then is what there is."""
         rows = self._database.rows(
             "SELECT slot, e.catalog, record FROM entry e JOIN catalog c ON c.catalog = e.catalog"
-            " WHERE c.fingerprint = ? AND (c.own OR c.publisher NOT IN (SELECT publisher FROM fork)) ORDER BY slot",
+            f" WHERE c.fingerprint = ? AND {SHOWN} ORDER BY slot",
             fingerprint,
         )
         places = cast(list[tuple[int, int, bytes]], rows)
@@ -221,7 +223,7 @@ class Store:
         """Packed vectors of all items of that fingerprint, in slot order: the rows of `items(fingerprint)`."""
         rows = self._database.rows(
             "SELECT v.packed FROM entry e JOIN vector v USING (slot) JOIN catalog c ON c.catalog = e.catalog"
-            " WHERE c.fingerprint = ? AND (c.own OR c.publisher NOT IN (SELECT publisher FROM fork)) ORDER BY slot",
+            f" WHERE c.fingerprint = ? AND {SHOWN} ORDER BY slot",
             fingerprint,
         )
         return [cast(bytes, packed) for (packed,) in rows]

@@ -1,10 +1,10 @@
 """A taste card: what a user takes along from one shop to another, exported at the user's own wish.
 
-It is one coarse vector over the encoder's space and four coarse numbers that say how much its halves and prices count,
-signed by the shop that made it, with an expiry and the text that the
-user agreed to. It has no field for a name, a rating, an item or a history, and none of them can be put in: the consent
-is the shop's text, the nonce only makes two cards of one taste differ. A vector still tells something of whose it is;
-the noise that was added is stated, so that the receiver can allow for it, and no further promise is made.
+It is one coarse vector over the encoder's space and four numbers that say how much its halves and prices count, signed
+by the shop that made it, with an expiry and the text that the user agreed to. It has no field for a name, a rating, an
+item or a history, and none of them can be put in: the consent is the shop's text, the nonce only makes two cards of one
+taste differ. A vector still tells something of whose it is; the noise that was added is stated, so that the receiver
+can allow for it, and no further promise is made.
 """
 
 from __future__ import annotations
