@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from models.aggregation import Rule, Values, merge
+from models.aggregation import Rule, Values
 from models.gate import Gate, Verdict
 from models.interactions import History
 from models.shared_model import Crowd, Moments, SharedModel
@@ -69,14 +69,15 @@ def run_round(
     gated: bool = True,
 ) -> Outcome:
     """See the file's head. `rule` None: the model's own; `gated` False lets everything in, for comparison."""
+    model.stand_on(state.values_V)
     gate = Gate(model, histories, rng)
     verdicts = [gate.judge(one.values_V, crowd) for one in received]
     taken = [one for one, verdict in zip(received, verdicts, strict=True) if verdict.accepted or not gated]
-    others_BV = np.array([one.values_V for one in taken]).reshape(len(taken), len(state.values_V))
+    others = [one.values_V for one in taken]
     weights_B = np.array([weight_of(one.age) for one in taken])
     if gated:
         weights_B = weights_B * worth([verdict for verdict in verdicts if verdict.accepted])
-    merged_V = merge(rule or model.rule, state.values_V, others_BV, weights_B, weight_of(state.age))
+    merged_V = model.merge(rule or model.rule, state.values_V, others, weights_B, weight_of(state.age))
     # The lower median, by steps: a few liars make nobody old, and a late joiner takes over what it finds.
     ages = sorted([state.age, *(min(one.age, state.age + AGE_MAX) for one in taken)])
     age = min(ages[(len(ages) - 1) // 2], AGE_LIMIT)

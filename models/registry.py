@@ -17,6 +17,7 @@ MODELS: dict[str, str] = {
     "ease": "models.ease:Ease",
     "global_mean": "models.baselines:GlobalMean",
     "hybrid": "models.hybrid:Hybrid",
+    "item_factors": "models.item_factors:ItemFactors",
     "item_knn": "models.neighbours:ItemNeighbours",
     "item_knn_ratings": "models.rating_neighbours:ItemRatingNeighbours",
     "item_mean": "models.baselines:ItemMean",

@@ -20,7 +20,7 @@ from models.interactions import History
 from models.linear_taste import posterior
 from models.projection import LOG_RIDGE_MAX, LOG_RIDGE_MIN, Projection, ProjectionBlock, ProjectionLearner
 from models.recommender import Recommender
-from models.shared_model import NO_MOMENTS, Crowd, Exam, InvalidBlockError, Moments, SharedModel, spare_variance
+from models.shared_model import NO_MOMENTS, Crowd, DenseModel, Exam, InvalidBlockError, Moments, spare_variance
 from models.two_tower import NAMES, TowerBlock, TowerLearner, TwoTower
 
 # The rate falls evenly with age to this share of the model's own.
@@ -40,7 +40,7 @@ class ResumingLearner(Protocol):
     def resume(self, moments: Moments, rate: float) -> None: ...
 
 
-class SharedDescent(SharedModel):
+class SharedDescent(DenseModel):
     """What both have in common. `steps` a period; chance is drawn anew for each age from `seed`."""
 
     periods: ClassVar[int]

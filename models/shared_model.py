@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from models.aggregation import Rule, Values
+from models.aggregation import Rule, Values, merge
 from models.interactions import History
 from models.recommender import Recommender
 
@@ -59,11 +59,6 @@ class SharedModel(ABC):
     rule: ClassVar[Rule]
     """How blocks of it are merged."""
 
-    @property
-    @abstractmethod
-    def sections(self) -> tuple[int, ...]:
-        """How many values each part of a block has, as it is sent: values of one section are of like size."""
-
     @abstractmethod
     def start(self) -> Values:
         """The start that all nodes have in common; ranking with it needs no network."""
@@ -86,6 +81,35 @@ class SharedModel(ABC):
 
         In squared spreads of the ratings; what a user rates everything higher by costs nothing, for it ranks nothing.
         """
+
+    @abstractmethod
+    def fits(self, values_V: Values) -> bool:
+        """Whether stored values have the form of this model's."""
+
+    def merge(
+        self, rule: Rule, own_V: Values, others: Sequence[Values], weights_B: Values, own_weight: float
+    ) -> Values:
+        """One's own block and others' made into one."""
+        return merge(rule, own_V, np.array(others).reshape(len(others), len(own_V)), weights_B, own_weight)
+
+    @abstractmethod
+    def stand_on(self, values_V: Values) -> None:
+        """What this node has, where blocks can only be judged beside it."""
+
+
+class DenseModel(SharedModel):
+    """A model whose block has always the same numbers, in sections of like size."""
+
+    @property
+    @abstractmethod
+    def sections(self) -> tuple[int, ...]:
+        """How many values each part of a block has, as it is sent."""
+
+    def fits(self, values_V: Values) -> bool:
+        return len(values_V) == sum(self.sections)
+
+    def stand_on(self, values_V: Values) -> None:
+        """A block means the same wherever it is."""
 
     def send(self, values_V: Values) -> list[Values]:
         """The sections to be sent."""

@@ -20,7 +20,7 @@ from models.aggregation import Rule, Values
 from models.interactions import History
 from models.linear_taste import Floats, posterior
 from models.recommender import Recommender
-from models.shared_model import Crowd, Exam, InvalidBlockError, Moments, SharedModel, spare_variance
+from models.shared_model import Crowd, DenseModel, Exam, InvalidBlockError, Moments, spare_variance
 from models.taste_prior import (
     ITERATIONS,
     NOISE_MIN,
@@ -48,7 +48,7 @@ ROUNDED_MIN = -0.2
 CORRELATION_MIN = 0.01
 
 
-class SharedTaste(SharedModel):
+class SharedTaste(DenseModel):
     """Over a prepared TastePrior and the users that it was prepared with."""
 
     called: ClassVar[str] = "taste_prior"

@@ -83,15 +83,13 @@ def learning_plan(models: str, epsilon: str, period_seconds: float, encoder: str
     """What the options of `node start` say of learning. Raises: UserError."""
     from models.features import features_of
     from models.privacy import EPSILON_MAX
-    from models.shared_models import BESIDE, SHARED_MODELS
+    from models.shared_models import BESIDE, LEARNABLE
     from node.learning_service import LearningPlan
 
     chosen = () if models == "none" else tuple(models.split(","))
     for model in chosen:
-        if model not in SHARED_MODELS or chosen.count(model) > 1:
-            raise UserError(
-                f"--learn takes each of {', '.join(SHARED_MODELS)} once, by commas, or none; not {models!r}"
-            )
+        if model not in LEARNABLE or chosen.count(model) > 1:
+            raise UserError(f"--learn takes each of {', '.join(LEARNABLE)} once, by commas, or none; not {models!r}")
     try:
         most = None if epsilon == "none" else float(epsilon)
     except ValueError:

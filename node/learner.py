@@ -14,15 +14,18 @@ from typing import TypeAlias
 
 import numpy as np
 
+from models.factor_table import Keys
 from models.features import PricedItems, basis_of
 from models.gate import Verdict
 from models.interactions import History, interactions_of
 from models.learning_round import Block, State, run_round
 from models.privacy import Accountant, BudgetSpentError, noise_multiplier_left, private_sums
+from models.shared_factors import SharedFactors
 from models.shared_model import NO_MOMENTS, Crowd, SharedModel
 from models.shared_models import shared_model
 from models.shared_taste import SharedTaste
 from models.taste_prior import TastePrior, start_block
+from node.blocks import pack_block, parse_block
 from node.config import Home
 from node.database import MEMORY, Database
 from node.errors import UserError
@@ -32,7 +35,7 @@ from node.ranking import histories_of
 from node.replicas import Replicas
 from node.session import home_index
 from node.store import Rating, Store
-from node.taught import parse_block
+from protocol.rows import row_key
 from protocol.weights import pack_weights
 
 # What is promised with an epsilon: the chance that it does not hold.
@@ -44,10 +47,18 @@ Noise: TypeAlias = Callable[[], np.random.Generator]
 
 @dataclass(frozen=True, slots=True)
 class LearningSet:
-    """The items that somebody here rated, and everybody's ratings of them, by row."""
+    """The items that somebody here rated, and everybody's ratings of them, by row.
+
+    `names`: publisher and id of each item, which only the item-factor table asks for.
+    """
 
     items: PricedItems
     histories: list[History]
+    names: Sequence[tuple[str, str]] = ()
+
+    def keys(self) -> Keys:
+        """What the item-factor table calls them: uint64 [items]."""
+        return np.array([row_key(*name) for name in self.names], np.uint64)
 
 
 class Learner:
@@ -65,11 +76,12 @@ class Learner:
         """One period. Raises: UserError when the store is damaged, or its vectors are not what the basis is for."""
         known = self._read()
         try:
-            model = shared_model(job.model, known.items, known.histories, self._basis, job.chance, job.merged)
+            keys_I = known.keys() if job.model == SharedFactors.called else None
+            model = shared_model(job.model, known.items, known.histories, self._basis, job.chance, job.merged, keys_I)
         except ValueError as error:
             raise UserError(str(error)) from error
         state = job.state
-        if state is None or len(state.values_V) != len(model.start()) or not np.isfinite(state.values_V).all():
+        if state is None or not model.fits(state.values_V) or not np.isfinite(state.values_V).all():
             state = State(model.start(), NO_MOMENTS, 0)
         blocks, places = opened(model, job.heard)
         users = sum(len(one) > 0 for one in known.histories)
@@ -81,7 +93,7 @@ class Learner:
         released = None
         if job.spending is not None and users >= RELEASE_USERS_MIN:
             released = release(known, self._basis, job.spending, self._noise())
-        values = pack_weights(model.send(outcome.state.values_V))
+        values = pack_block(model, outcome.state.values_V, job.chance)
         return Trained(outcome, tuple(verdicts), users, crowd, values, released)
 
 
@@ -127,7 +139,7 @@ def learning_set(index: Index, ratings: Sequence[Rating]) -> LearningSet:
     place_I = np.empty(len(index.items), np.int64)
     place_I[rated] = np.arange(len(rated))
     moved = [History(place_I[one.items], one.values) for one in histories]
-    return LearningSet(index.items.at(rated), moved)
+    return LearningSet(index.items.at(rated), moved, named)
 
 
 class StoreReader:

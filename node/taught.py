@@ -14,18 +14,20 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from models.factor_table import Keys
 from models.interactions import History
 from models.linear_taste import posterior
 from models.recommender import Recommender, Scores
-from models.shared_model import Backed, InvalidBlockError, SharedModel
-from models.shared_models import SHARED_MODELS, shared_model
+from models.shared_factors import SharedFactors
+from models.shared_model import Backed
+from models.shared_models import LEARNABLE, shared_model
 from models.shared_taste import OwnTaste, SharedTaste
 from models.taste_prior import TastePrior
+from node.blocks import parse_block
 from node.index import Index
 from node.learned import Learned
-from protocol.limits import RemoteError
+from protocol.rows import row_key
 from protocol.updates import UNPROTECTED
-from protocol.weights import Values, parse_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def taught_by(learned: Learned, features: str, basis: str) -> Taught | None:
 
     Where most of what was heard was told with noise, one's own users, whose ratings never leave, refine it.
     """
-    for name in SHARED_MODELS:
+    for name in LEARNABLE:
         row = learned.find(name, features)
         if row is None or row.report.ranks != "network":
             continue
@@ -68,17 +70,10 @@ def own_blocks(learned: Learned) -> dict[str, bytes]:
     return {one.source: one.update.values for one in held if one.source in trusted}
 
 
-def parse_block(model: SharedModel, packed: bytes) -> Values | None:
-    """What an honest node could have sent, or None."""
-    try:
-        return model.receive(parse_weights(packed, model.sections))
-    except (InvalidBlockError, RemoteError):
-        return None
-
-
 def taught_model(taught: Taught, index: Index, histories: Sequence[History]) -> Recommender:
     """Ranks by the merged block; the scale is that of these histories, all local users'."""
-    model = shared_model(taught.model, index.items, histories, taught.basis, 0)
+    keys_I = index_keys(index) if taught.model == SharedFactors.called else None
+    model = shared_model(taught.model, index.items, histories, taught.basis, 0, keys_I=keys_I)
     ranker: Recommender = model.take(taught.block.values_V, taught.block.crowd)
     return ranker
 
@@ -103,3 +98,11 @@ def rows_of(index: Index, publisher: str) -> npt.NDArray[np.int64]:
     """Where a publisher's items are."""
     catalogs = [one.catalog for one in index.catalogs.values() if one.publisher == publisher]
     return np.flatnonzero(np.isin(index.catalog_I, catalogs)).astype(np.int64)
+
+
+def index_keys(index: Index) -> Keys:
+    """What the item-factor table calls the rows of an index."""
+    keys_I = np.empty(len(index.items), np.uint64)
+    for name, row in index.rows.items():
+        keys_I[row] = row_key(*name)
+    return keys_I

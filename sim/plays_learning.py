@@ -7,12 +7,12 @@ import numpy as np
 from models.evaluation import ndcg_at
 from models.interactions import History
 from models.shared_models import shared_model
+from node.blocks import pack_block
 from node.events import Train, Trained
 from node.learner import Learner, LearningSet
 from node.store import Write
 from protocol.records import Item, pack_item, parse_item
 from protocol.vectors import pack_vectors, parse_vectors
-from protocol.weights import pack_weights
 from sim.outcome import Assertion, Outcome, Row
 from sim.plays_network import settle
 from sim.referee import P2P
@@ -166,7 +166,7 @@ class Liar(Learner):
             honest.verdicts,
             honest.users,
             honest.crowd,
-            pack_weights(model.send(bounded(lie_V) if bounded is not None else lie_V)),
+            pack_block(model, bounded(lie_V) if bounded is not None else lie_V, job.chance),
         )
 
 

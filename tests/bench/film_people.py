@@ -18,7 +18,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from models.features import priced
 from models.fusion import Vectors, centre_items
-from models.interactions import History
+from models.interactions import History, Values
 from sim.ratings_file import read_ratings
 from tests.bench.learning_together import Experiment, People
 from tests.bench.movielens import DATA, LIKED
@@ -26,6 +26,13 @@ from tests.bench.movielens import DATA, LIKED
 DIM, BASIS = 256, "random-128"
 ASKED_SHARE = 0.2
 RATINGS_MIN = 20
+# A node's scale beside that of the file.
+LOW, STRETCH, FILE_LOW = -1.0, 11 / 4.5, 0.5
+
+
+def on_node_scale(values: Values) -> Values:
+    """Stars as a node's ratings."""
+    return np.asarray(LOW + STRETCH * (values - FILE_LOW), np.float32)
 
 
 def film_words(*, with_tags: bool = True) -> dict[str, str]:
@@ -62,7 +69,8 @@ def film_people(seed: int) -> People:
     histories = []
     for user in range(users.max() + 1):
         mine = np.flatnonzero(users == user)
-        histories.append(History(rows[mine].astype(np.int64), file.values[mine].astype(np.float32)))
+        values = on_node_scale(file.values[mine])
+        histories.append(History(rows[mine].astype(np.int64), values))
     able = [place for place in rng.permutation(len(histories)).tolist() if len(histories[place]) >= RATINGS_MIN]
     cut = round(ASKED_SHARE * len(able))
     truth_UI, asked = np.full((cut, len(films)), np.nan, np.float32), []
@@ -71,7 +79,9 @@ def film_people(seed: int) -> People:
         known, hidden = order[: len(one) // 2], order[len(one) // 2 :]
         asked.append(History(one.items[known], one.values[known]))
         truth_UI[place, one.items[hidden]] = one.values[hidden]
-    return People(items, BASIS, [histories[user] for user in able[cut:]], asked, truth_UI, LIKED)
+    return People(
+        items, BASIS, [histories[user] for user in able[cut:]], asked, truth_UI, float(on_node_scale(np.float32(LIKED)))
+    )
 
 
 def film_experiment(model: str, seed: int) -> Experiment:

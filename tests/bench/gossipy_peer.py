@@ -141,14 +141,16 @@ def run_side(command: Sequence[str | Path], work: Path, split: Split, config: di
     )
     result = json.loads((work / "result.json").read_text())
     for one in result["curve"] if config["judged"] else []:
-        one |= judged(np.load(work / f"expected_{one['round']}.npy"), split)
+        expected_UI = np.load(work / f"expected_{one['round']}.npy")
+        score_UI = np.load(work / f"score_{one['round']}.npy") if "part" in config else None
+        one |= judged(expected_UI, split, score_UI)
     return Side(result["peak_mib"], result["curve"])
 
 
-def judged(expected_UI: Scores, split: Split) -> Figures:
-    """Everybody's predictions by the same rule, on the file's scale."""
+def judged(expected_UI: Scores, split: Split, score_UI: Scores | None = None) -> Figures:
+    """Everybody's predictions by the same rule, on the file's scale; `score_UI` ranks where it is not they."""
     predicted = np.clip(expected_UI[split.test.users, split.test.items], 0.5, 5.0)
-    return figures_of(Answer(expected_UI, predicted), split)
+    return figures_of(Answer(expected_UI if score_UI is None else score_UI, predicted), split)
 
 
 def baselines(work: Path, split: Split, rounds: int) -> dict[str, Figures]:
@@ -184,7 +186,7 @@ def measure(options: Any, work: Path) -> tuple[dict[str, Figures], dict[str, Sid
     write_work(work, split)
     users, ours = int(split.train.n_users), [sys.executable, "-m", "tests.bench.gossipy_ours"]
     config: dict[str, Any] = {"n_users": users, "n_items": int(split.train.n_items), "fan_out": options.fan_out}
-    config |= {"remembered": options.remembered, "rank": RANK, "rate": options.rate, "reg": REG}
+    config |= {"model": options.model, "remembered": options.remembered, "rank": RANK, "rate": options.rate, "reg": REG}
     full = config | {"nodes": users, "marks": marks_of(options.rounds), "judged": True}
     many = config | {"nodes": MANY, "marks": [MANY_ROUNDS], "judged": False}
     sides = {}
@@ -277,6 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.gossipy_peer", description=str(__doc__)[:97])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--fan-out", type=int, default=1, help="peers that a node tells a round (gossipy: always 1)")
+    parser.add_argument("--model", choices=("taste_prior", "item_factors"), default="taste_prior", help="ours")
     parser.add_argument("--remembered", action="store_true", help="engines verify a signature once in the process")
     parser.add_argument("--rate", type=float, default=RATE, help="gossipy's learning rate")
     parser.add_argument("--environment", type=Path, default=ENVIRONMENT, help="where gossipy is, or will be, installed")

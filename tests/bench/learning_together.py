@@ -24,15 +24,18 @@ import numpy.typing as npt
 
 from models.aggregation import Rule, Values
 from models.evaluation import ndcg_at
+from models.factor_table import Keys
 from models.features import basis_of
 from models.fusion import Items
 from models.interactions import History
 from models.learning_round import Block, State, run_round
 from models.recommender import RatingPredictor, Recommender, Scores
-from models.shared_model import NO_MOMENTS, Crowd, InvalidBlockError, SharedModel
+from models.shared_factors import SharedFactors
+from models.shared_model import NO_MOMENTS, Crowd, DenseModel, InvalidBlockError, SharedModel
 from models.shared_models import shared_model
 from models.shared_taste import SharedTaste
-from protocol.weights import pack_weights, parse_weights
+from node.blocks import pack_block, parse_block
+from protocol.rows import row_key
 from sim.cross_platform import history_of, load_world
 from sim.tastes import LIKED
 from tests.bench.row import Row
@@ -41,7 +44,9 @@ LEARNERS, ASKED = 300, 200
 FAN_OUT = 3
 LIARS_SHARE = 0.2
 #: Periods to compare at: about where pooled training has settled.
-PERIODS = {"taste_prior": 16, "projection": 30, "two_tower": 40}
+PERIODS = {"taste_prior": 16, "projection": 30, "two_tower": 40, "item_factors": 30}
+#: Whose all items are.
+WORLD = "world"
 ATTACKS = ("flipped", "turned", "noise", "just inside")
 
 
@@ -89,7 +94,8 @@ class Experiment:
 
     def node(self, histories: list[History], seed: int, model_name: str | None = None) -> Node:
         """At the common start."""
-        model = shared_model(model_name or self._name, self.items, histories, self.basis, seed)
+        keys_I = world_keys(len(self.items))
+        model = shared_model(model_name or self._name, self.items, histories, self.basis, seed, keys_I=keys_I)
         return Node(model, histories, State(model.start(), NO_MOMENTS, 0))
 
     def ndcg(self, nodes: Sequence[Node], crowds: Crowd | Sequence[Crowd]) -> float:
@@ -121,7 +127,7 @@ class Experiment:
         """NDCG and RMSE of one machine."""
         node, crowd = self.node(self._learners, 0), Crowd(len(self._learners), 1)
         for age in range(PERIODS[self._name]):
-            if isinstance(node.model, SharedTaste):
+            if isinstance(node.model, SharedTaste | SharedFactors):
                 # One machine has nobody to keep a share for: its step is a whole one.
                 values_V, moments = node.model.told_by(node.state.values_V, crowd), NO_MOMENTS
             else:
@@ -180,11 +186,11 @@ class Experiment:
         for number, node in enumerate(nodes):
             values_V = node.state.values_V
             if number not in liars:
-                said.append(heard(node.model, values_V))
+                said.append(heard(node.model, values_V, int(rng.integers(2**32))))
                 continue
             try:
                 values_V = lie(attack, node.model, values_V, [one.state.values_V for one in honest], rng)
-                said.append(heard(node.model, values_V))
+                said.append(heard(node.model, values_V, 0))
             except InvalidBlockError:
                 said.append(None)
         for number in range(len(nodes)):
@@ -196,10 +202,14 @@ class Experiment:
                     nodes[receiver].inbox.append((sender in liars, block))
 
 
-def heard(model: SharedModel, values_V: Values) -> Values:
+def heard(model: SharedModel, values_V: Values, chance: int) -> Values:
     """What arrives of values sent. Raises: InvalidBlockError."""
-    model.check(values_V)
-    return model.receive(parse_weights(pack_weights(model.send(values_V)), model.sections))
+    if isinstance(model, DenseModel):
+        model.check(values_V)
+    said_V = parse_block(model, pack_block(model, values_V, chance))
+    if said_V is None:
+        raise InvalidBlockError("what nobody could read")
+    return said_V
 
 
 def lie(attack: str, model: SharedModel, values_V: Values, honest: list[Values], rng: np.random.Generator) -> Values:
@@ -257,6 +267,11 @@ def rows_of(one: Experiment, model: str, n_nodes: int, seed: int, attack: str) -
             )
             rows.append(Row(f"{name}, {attack}: lies refused", *found.lies, share(found.lies), "blocks"))
     return rows
+
+
+def world_keys(count: int) -> Keys:
+    """What the item-factor table calls the rows of a world."""
+    return np.array([row_key(WORLD, str(row)) for row in range(count)], np.uint64)
 
 
 def share(refused: tuple[int, int]) -> float:

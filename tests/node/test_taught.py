@@ -18,13 +18,14 @@ from models.shared_model import NO_MOMENTS, Backed, Crowd
 from models.shared_models import shared_model
 from models.shared_taste import OwnTaste, SharedTaste
 from models.taste_prior import ITERATIONS, TastePrior, start_block
+from node.blocks import parse_block
 from node.database import Database
 from node.events import Released, Spending, Train
 from node.index import Index
 from node.learned import Entry, Learned, LearnedRow, Report
 from node.learner import Learner, LearningSet
 from node.store import Catalog
-from node.taught import Taught, parse_block, taught_by, taught_model, taught_scores
+from node.taught import Taught, taught_by, taught_model, taught_scores
 from protocol.identity import Identity
 from protocol.updates import UNPROTECTED, ModelUpdate, seal_update
 from protocol.weights import pack_weights

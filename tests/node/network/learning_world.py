@@ -48,4 +48,5 @@ def learning_plan(
 
 def add_learner(heap: Heap, node: Node, items: PricedItems, histories: list[History]) -> None:
     """A node at the heap with these users."""
-    heap.add(node.peer, node.engine(), learner=Learner(lambda: LearningSet(items, histories), BASIS))
+    names = [("shop", str(row)) for row in range(len(items))]
+    heap.add(node.peer, node.engine(), learner=Learner(lambda: LearningSet(items, histories, names), BASIS))

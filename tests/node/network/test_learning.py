@@ -10,6 +10,7 @@ import pytest
 
 from models.interactions import History
 from models.learning_round import AGE_MAX
+from models.shared_factors import table_of
 from node.learned import Learned
 from node.learner import RELEASE_USERS_MIN
 from node.learning_service import ACCOUNT, QUARANTINE_PERIODS, QUARANTINE_ROW, LearningPlan
@@ -74,6 +75,24 @@ def test_nodes_exchange_blocks_and_grow_alike() -> None:
         assert sum(entry["accepted"] for entry in status["ledger"].values()) > 10  # type: ignore[attr-defined]
     spread = np.std(values, axis=0).mean()
     assert spread < 0.2 * np.abs(np.mean(values, axis=0)).mean()
+
+
+def test_nodes_make_one_item_factor_table() -> None:
+    heap, nodes = network(4, learning_plan(("item_factors",)))
+    heap.run(25 * SECONDS)
+    tables = []
+    for node in nodes:
+        row = Learned(node.database).find("item_factors", FEATURES)
+        assert row is not None and row.report.ranks == "network"
+        assert row.report.network_loss < 0.95 * row.report.start_loss
+        tables.append(table_of(row.state.values_V))
+        status = model_of(heap, node)
+        assert sum(entry["refused"] for entry in status["ledger"].values()) == 0  # type: ignore[attr-defined]
+    # Each node's users rated every item but a few; all know of all, and agree on who likes what.
+    assert {len(table.keys_R) for table in tables} == {len(items_of(0))}
+    likers = np.array([table.sums_RC[:, 2] for table in tables])
+    assert likers.std(axis=0).mean() < 0.3 * likers.mean()
+    assert all(len(update.values) < UPDATE_BYTES_MAX for _, update in updates_said(heap))
 
 
 def test_what_is_sent_is_small_signed_by_its_sender_and_names_nobody() -> None:

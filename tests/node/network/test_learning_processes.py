@@ -85,14 +85,17 @@ def stopped_model(home: Home) -> tuple[int, int]:
     return model["age"], sum(entry["accepted"] for entry in model["ledger"].values())
 
 
-def test_what_was_learned_ranks_where_it_helps(homes: tuple[Home, Home], capsys: pytest.CaptureFixture[str]) -> None:
-    with NodeProcess(homes[0], *LEARN) as a:
+@pytest.mark.parametrize("learned_model", ["taste_prior", "item_factors"])
+def test_what_was_learned_ranks_where_it_helps(
+    homes: tuple[Home, Home], capsys: pytest.CaptureFixture[str], learned_model: str
+) -> None:
+    with NodeProcess(homes[0], *LEARN, "--learn", learned_model) as a:
         a.ready()
         wait_until(lambda: a.status()["models"][0]["age"] >= 3)
         ranks = a.status()["models"][0]["ranks"]
     assert cli.run(["recommend", "user0", "--home", str(homes[0].folder), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["model"] == ("taste_prior" if ranks == "network" else "content")
+    assert document["model"] == (learned_model if ranks == "network" else "content")
     assert all(item["reason"] for item in document["items"])
 
 
@@ -104,6 +107,7 @@ def test_what_was_learned_ranks_where_it_helps(homes: tuple[Home, Home], capsys:
         (("--epsilon", "much"), "--epsilon must be"),
         (("--epsilon", "0"), "--epsilon must be"),
         (("--learn", "two_tower"), "only taste_prior can be shared with noise"),
+        (("--learn", "item_factors"), "only taste_prior can be shared with noise"),
         (("--period", "0"), "--period must be"),
         (("--period", "nan"), "--period must be"),
     ],
