@@ -7,8 +7,8 @@ import numpy as np
 from models.factor_table import FactorTable
 from models.shared_factors import TRIANGLE, SharedFactors
 from models.shared_model import DenseModel, InvalidBlockError, SharedModel
+from protocol.factor_rows import FACTORS, ROWS_MAX, pack_rows, parse_rows
 from protocol.limits import RemoteError
-from protocol.rows import FACTORS, ROWS_MAX, pack_rows, parse_rows
 from protocol.weights import Values, pack_weights, parse_weights
 
 

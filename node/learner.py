@@ -35,7 +35,7 @@ from node.ranking import histories_of
 from node.replicas import Replicas
 from node.session import home_index
 from node.store import Rating, Store
-from protocol.rows import row_key
+from protocol.factor_rows import row_key
 from protocol.weights import pack_weights
 
 # What is promised with an epsilon: the chance that it does not hold.

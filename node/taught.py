@@ -26,7 +26,7 @@ from models.taste_prior import TastePrior
 from node.blocks import parse_block
 from node.index import Index
 from node.learned import Learned
-from protocol.rows import row_key
+from protocol.factor_rows import row_key
 from protocol.updates import UNPROTECTED
 
 

@@ -44,7 +44,7 @@ from node.learner import Learner, learning_set
 from node.learning_service import LearningPlan
 from node.store import Rating
 from node.taught import taught_by
-from protocol.rows import row_key
+from protocol.factor_rows import row_key
 from sim.network import Link
 from sim.seat import Plan, Seat, Space
 from sim.world import World, address_of, remembered_verifications

@@ -1,7 +1,7 @@
 """Beside gossipy, the peer-to-peer learning simulator of PyPI: one user of MovieLens small a node, rank 10.
 
     python -m tests.bench.gossipy_peer [--rounds N] [--fan-out N] [--remembered] [--environment DIR]
-                                       [--validation] [--json]
+                                       [--model NAME] [--validation] [--json]
 
 The split is that of tests.bench.movielens, and one piece of code judges everybody's predictions: RMSE over the held-out
 ratings, NDCG@10 of liked ones among all films not rated in training. Three sides, each a process of its own: gossipy
@@ -35,6 +35,7 @@ from threadpoolctl import threadpool_limits
 
 from models.baselines import Biases, MostLiked, UserMean
 from models.interactions import interactions_of
+from models.item_factors import ItemFactors
 from models.metrics import ceiling_metrics, floor_metrics
 from models.popularity import Popularity
 from models.recommender import RatingPredictor, Recommender, Scores
@@ -43,7 +44,7 @@ from models.splits import Split, random_split
 from models.taste_prior import TastePrior
 from sim.ratings_file import read_ratings
 from tests.bench.film_people import film_vectors
-from tests.bench.gossipy_ours import BASIS, RANK, expected_by, on_file_scale, read
+from tests.bench.gossipy_ours import BASIS, RANK, TASTE, answer_by, both, on_file_scale, read
 from tests.bench.movielens import DATA, LIKED, SEED, Answer, K, figures_of, movielens
 from tests.bench.row import Row
 
@@ -153,7 +154,7 @@ def judged(expected_UI: Scores, split: Split, score_UI: Scores | None = None) ->
     return figures_of(Answer(expected_UI if score_UI is None else score_UI, predicted), split)
 
 
-def baselines(work: Path, split: Split, rounds: int) -> dict[str, Figures]:
+def baselines(work: Path, split: Split, rounds: int, model: str) -> dict[str, Figures]:
     """Chance, what everybody likes, one machine with everybody's ratings, and a perfect order."""
     relevant_U = np.bincount(split.test.users[split.test.values >= LIKED], minlength=split.test.n_users)
     candidates_U = split.train.n_items - np.bincount(split.train.users, minlength=split.train.n_users)
@@ -161,7 +162,8 @@ def baselines(work: Path, split: Split, rounds: int) -> dict[str, Figures]:
     items, told = read(work)
     found = {"chance": {"ndcg": float(np.nanmean(floor["ndcg"])), "rmse": float("nan")}}
     # Before anything was heard: no byte sent.
-    found["alone"] = judged(np.stack([expected_by(items, one, None, Crowd()) for one in told]), split)
+    alone_UI, score_UI = both([answer_by(model, items, one, None, Crowd()) for one in told])
+    found["alone"] = judged(alone_UI, split, score_UI)
     others: dict[str, Recommender] = {
         "popularity (mean)": Popularity(),
         "popularity (likes)": MostLiked(relevant=LIKED),
@@ -169,14 +171,15 @@ def baselines(work: Path, split: Split, rounds: int) -> dict[str, Figures]:
         "biases": Biases(),
     }
     histories = split.train.histories()
-    for name, model in others.items():
-        model.fit(split.train, items)
-        expected_UI = model.expected(histories) if isinstance(model, RatingPredictor) else model.scores(histories)
+    for name, other in others.items():
+        other.fit(split.train, items)
+        expected_UI = other.expected(histories) if isinstance(other, RatingPredictor) else other.scores(histories)
         found[name] = judged(expected_UI, split)
-        if not isinstance(model, RatingPredictor):
+        if not isinstance(other, RatingPredictor):
             found[name]["rmse"] = float("nan")
-    prior = TastePrior(basis=BASIS, iterations=rounds).fit(interactions_of(told, len(items)), items)
-    found["one machine"] = judged(on_file_scale(prior.expected(told)), split)
+    pooled = TastePrior(basis=BASIS, iterations=rounds) if model == TASTE else ItemFactors(sweeps=rounds)
+    pooled.fit(interactions_of(told, len(items)), items)
+    found["one machine"] = judged(on_file_scale(pooled.expected(told)), split, pooled.scores(told))
     return found | {"perfect": {"ndcg": float(np.nanmean(ceiling["ndcg"])), "rmse": 0.0}}
 
 
@@ -201,7 +204,7 @@ def measure(options: Any, work: Path) -> tuple[dict[str, Figures], dict[str, Sid
         told = getattr(error, "stderr", None) or b""
         last = told.decode(errors="replace").strip().rpartition("\n")[2]
         print(f"gossipy is left out, for it could not be installed or run: {error} {last}", file=sys.stderr)
-    return baselines(work, split, options.rounds), sides
+    return baselines(work, split, options.rounds, options.model), sides
 
 
 # -- telling -----------------------------------------------------------------------------------------------------------

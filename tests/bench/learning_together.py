@@ -35,7 +35,7 @@ from models.shared_model import NO_MOMENTS, Crowd, DenseModel, InvalidBlockError
 from models.shared_models import shared_model
 from models.shared_taste import SharedTaste
 from node.blocks import pack_block, parse_block
-from protocol.rows import row_key
+from protocol.factor_rows import row_key
 from sim.cross_platform import history_of, load_world
 from sim.tastes import LIKED
 from tests.bench.row import Row

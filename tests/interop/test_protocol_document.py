@@ -13,7 +13,21 @@ import pytest
 from node import answering, asking, catalog_service, libp2p_guards, libp2p_pubsub, targets, teller
 from node.frames import pack_frame as framed
 from node.peers import POINTS
-from protocol import announce, card, envelope, heads, limits, merkle, messages, query, sync, updates, weights, wire
+from protocol import (
+    announce,
+    card,
+    envelope,
+    factor_rows,
+    heads,
+    limits,
+    merkle,
+    messages,
+    query,
+    sync,
+    updates,
+    weights,
+    wire,
+)
 from protocol.heads import CatalogHead, seal_head
 from protocol.identity import Identity
 from protocol.merkle import leaf_hash, node_hash
@@ -34,6 +48,7 @@ SHOWN: dict[ModuleType, str] = {
     card: r"(NONCE_BYTES|(CARD|CONSENT)_BYTES_MAX|LIFETIME_MS_MAX)$",
     weights: r"(CHUNK|SCALE_MAX)$",
     updates: r"(?!AT_MS).*_MAX$",
+    factor_rows: r"(FACTORS|KEY_BYTES|ROWS_MAX)$",
     sync: r"(.*_LEVELS|BUCKETS_ASKED)$",
     catalog_service: r"(ASKS|FORGIVE)_.*",
     targets: r"AIM_MS$",

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from protocol.limits import RemoteError
-from protocol.rows import (
+from protocol.factor_rows import (
     FACTORS,
     HEAD_BYTES,
     KEY_MAX,
@@ -23,6 +22,7 @@ from protocol.rows import (
     parse_rows,
     row_key,
 )
+from protocol.limits import RemoteError
 from protocol.updates import UPDATE_BYTES_MAX
 
 keys = st.lists(st.integers(0, KEY_MAX), max_size=30, unique=True).map(lambda found: np.array(sorted(found), np.uint64))
