@@ -1,8 +1,8 @@
 """Who sees what: ratings cut into what a model learns from, what it is told when asked, and what it is judged by.
 
 The same table of ratings and the same seed give the same split, in whatever process; the same ratings in another order
-give another, as another seed would. A split says nothing about quality; models.leak_guard refuses those that would let
-a model see what it is judged by.
+give another, as another seed would (sim.evaluation_data puts those with times in one order first). A split says nothing
+about quality; models.leak_guard refuses those that would let a model see what it is judged by.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -68,10 +68,11 @@ def read_world(options: Namespace) -> World:
     if options.items:
         known, platforms_I, said = _read_items(Path(options.items), columns, set(file.items))
         notes += said
-    users = _numbered([], *(one.users for one in (file, test_file) if one))
-    items = _numbered(known, *(one.items for one in (file, test_file) if one))
-    drawn_I = np.random.default_rng(0).permutation(len(items))
-    items = {name: int(drawn_I[place]) for name, place in items.items()}
+    users = {name: row for row, name in enumerate(sorted(_names(one.users for one in (file, test_file) if one)))}
+    listed = _names([known, *(one.items for one in (file, test_file) if one)])
+    drawn = dict(zip(sorted(listed), np.random.default_rng(0).permutation(len(listed)).tolist(), strict=True))
+    items = {name: drawn[name] for name in listed}
+    drawn_I = np.fromiter(items.values(), np.int64, len(items))
     if options.items:
         notes += _strangers(file, known, len(items), options.items)
     values = [one.values for one in (file, test_file) if one]
@@ -129,21 +130,25 @@ def liked_from(world: World) -> tuple[float, str]:
     return relevant, f"the middle rating, because {share:.1%} of the ratings reach {point:g} of the scale"
 
 
-def _numbered(known: Sequence[str], *others: Sequence[str]) -> dict[str, int]:
-    """id -> row, in the order of first appearance."""
-    return {name: row for row, name in enumerate(dict.fromkeys([*known, *(one for other in others for one in other)]))}
+def _names(columns: Iterable[Sequence[str]]) -> list[str]:
+    """Every id once, in the order of first appearance."""
+    return list(dict.fromkeys(name for column in columns for name in column))
 
 
 def _table(
     file: RatingsFile, users: Mapping[str, int], items: Mapping[str, int], scale: Scale
 ) -> tuple[Interactions, int]:
-    """The file's ratings, the latest of each pair in the order of the file; and how many were given up for it."""
+    """The file's ratings, the latest of each pair; and how many were given up for it.
+
+    They are in the order of users and items, so that rows in another order are cut alike; but without times, in the
+    order of the file, which is then all that is known of what came before what.
+    """
     user_rows = np.fromiter((users[one] for one in file.users), np.int64, len(file.users))
     item_rows = np.fromiter((items[one] for one in file.items), np.int64, len(file.items))
     order = np.arange(len(user_rows)) if file.at is None else np.argsort(file.at, kind="stable")
     keys = (user_rows * len(items) + item_rows)[order]
     _, last_first = np.unique(keys[::-1], return_index=True)
-    kept = np.sort(order[::-1][last_first])
+    kept = order[::-1][last_first] if file.at is not None else np.sort(order[::-1][last_first])
     at = None if file.at is None else file.at[kept]
     values: Values = file.values[kept]
     found = Interactions(user_rows[kept], item_rows[kept], values, len(users), len(items), at, scale)

@@ -74,6 +74,20 @@ def test_a_model_without_an_opinion_is_at_the_floor(tmp_path: Path, capsys: pyte
     assert document["rows"][0]["recall"] < 2 * document["floor"]["recall"]
 
 
+@pytest.mark.parametrize("split", ["random", "per-user", "timeline", "new-user", "new-item"])
+def test_rows_in_another_order_are_judged_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str], split: str) -> None:
+    """Users and items too are met in another order. With times: without them the order of the rows is theirs."""
+    rows, documents = table(), []
+    for seed in (0, 1):
+        mixed = [rows[place] for place in np.random.default_rng(seed).permutation(len(rows)).tolist()]
+        path = written(tmp_path, mixed)
+        documents.append(evaluated(capsys, "--ratings", path, *QUICK, "--model", "als", "--split", split))
+        for row in documents[-1]["rows"]:
+            del row["fit_seconds"], row["score_seconds"]
+    assert documents[0]["rows"] == documents[1]["rows"]
+    assert documents[0]["floor"] == documents[1]["floor"]
+
+
 @pytest.mark.parametrize("separator", [",", "\t", ";", "|", "::", " "])
 @pytest.mark.parametrize("header", ["user,item,rating,timestamp", "userId,movieId,score,ts", ""])
 def test_separators_and_headers(tmp_path: Path, separator: str, header: str) -> None:
