@@ -21,7 +21,7 @@ import numpy.typing as npt
 Keys = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
 
-# Numbers of an item: of all ratings 16 factors had NDCG@10 .121 after 20 rounds of 610 nodes, 10 had .107.
+# Numbers of an item. In a prototype of 610 nodes on MovieLens 16 came to NDCG@10 .121 after 20 rounds, 10 to .107.
 FACTORS = 16
 KEYS = 2**48
 # Columns before those of the tastes: raters, what they give above their own level, likers.
@@ -34,7 +34,7 @@ ABOVE_MAX = 11.0
 ROUNDING = 0.3
 # Directions in which users differ by less than this share of the mean one are not told apart.
 RIDGE = 0.2
-# Half-way between what a product of two float32 and a count can be wrong by, and what matters.
+# Less than any share that float16 can say: nobody.
 TINY = 1e-9
 
 
@@ -70,7 +70,7 @@ def merge_tables(tables: Sequence[FactorTable], weights_T: Floats) -> FactorTabl
 
     Empty ones say nothing at all, or the first to come would thin out what everybody knows.
     """
-    told = [(one, float(weight)) for one, weight in zip(tables, weights_T, strict=True) if not one.empty]
+    told = [(one, float(weight)) for one, weight in zip(tables, weights_T, strict=True) if weight > 0 and not one.empty]
     if not told:
         return no_table()
     keys_R = _union([one.keys_R for one, _ in told])

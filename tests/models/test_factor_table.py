@@ -95,6 +95,10 @@ def test_who_knows_nothing_thins_out_nothing() -> None:
     merged = merge_tables([no_table(), table], np.array([5.0, 1.0]))
     assert np.array_equal(merged.sums_RC, table.sums_RC)
     assert merge_tables([no_table()], np.ones(1)).empty
+    # Nor does who counts nothing, where nobody else knows the item or anything.
+    merged = merge_tables([no_table(), table, people_table(2)], np.array([1.0, 1.0, 0.0]))
+    assert np.array_equal(merged.sums_RC, table.sums_RC)
+    assert merge_tables([no_table(), table], np.array([1.0, 0.0])).empty
 
 
 @given(st.lists(seeds, min_size=1, max_size=4, unique=True))
