@@ -28,10 +28,10 @@ KEYS = 2**48
 FIRST = 3
 # A table of more rows keeps those that most people have: at 19 numbers a row, 8 MB.
 ROWS_MAX = 50_000
-# A user's level is moved by no rating further than the scale is wide.
+# A rating counts as no further above its user's level than the scale is wide.
 ABOVE_MAX = 11.0
-# Rounding moves a taste a little, and no honest one by more than this share of what it may be.
-ROUNDING = 0.3
+# Rounding moves a taste a little: its length by less than the first, what it reaches by less than the second.
+ROUNDED_LENGTH, ROUNDED_REACH = 1.02, 1.3
 # Directions in which users differ by less than this share of the mean one are not told apart.
 RIDGE = 0.2
 # Less than any share that float16 can say: nobody.
@@ -76,9 +76,10 @@ def merge_tables(tables: Sequence[FactorTable], weights_T: Floats) -> FactorTabl
     keys_R = _union([one.keys_R for one, _ in told])
     sums_RC, weight_R = np.zeros((len(keys_R), FIRST + FACTORS)), np.zeros(len(keys_R))
     own_RC = np.zeros_like(sums_RC)
-    own_RC[np.searchsorted(keys_R, tables[0].keys_R)] = tables[0].sums_RC
+    if told[0][0] is tables[0]:
+        own_RC[np.searchsorted(keys_R, tables[0].keys_R)] = tables[0].sums_RC
     for one, weight in told:
-        # Each table's keys are its own only once, so nothing is added twice to one row.
+        # A table has each key once, so nothing is added twice to one row.
         rows = np.searchsorted(keys_R, one.keys_R)
         sums_RC[rows] += weight * one.sums_RC
         inside_R = (keys_R >= one.low) & (keys_R < one.high)
@@ -91,7 +92,7 @@ def merge_tables(tables: Sequence[FactorTable], weights_T: Floats) -> FactorTabl
 
 
 def bounded(table: FactorTable) -> FactorTable:
-    """The same with ROWS_MAX rows, and no taste longer than its likers allow.
+    """The same with ROWS_MAX rows, and no taste longer than its likers allow, as `mistake_in` asks.
 
     Where only some of those who are averaged speak of an item, its likers may seem to differ more than all users do.
     """
@@ -99,8 +100,9 @@ def bounded(table: FactorTable) -> FactorTable:
     if len(keys_R) > ROWS_MAX:
         kept = np.sort(np.argsort(-sums_RC[:, 0], kind="stable")[:ROWS_MAX])
         keys_R, sums_RC = keys_R[kept], sums_RC[kept]
-    long_R = _reach(sums_RC, table.gram_FF) / np.maximum(sums_RC[:, 2], TINY)
-    sums_RC[:, FIRST:] /= np.sqrt(np.maximum(long_R, 1))[:, None]
+    likers_R = np.maximum(sums_RC[:, 2], TINY)
+    long_R = np.maximum(np.sqrt(_reach(sums_RC, table.gram_FF) / likers_R), _length(sums_RC) / likers_R)
+    sums_RC[:, FIRST:] /= np.maximum(long_R, 1)[:, None]
     return FactorTable(keys_R, sums_RC, table.gram_FF, table.low, table.high, table.least)
 
 
@@ -112,22 +114,22 @@ def part_of(table: FactorTable, rows_max: int, chance: int) -> FactorTable:
     if len(keys_R) <= rows_max:
         return table
     half = rows_max // 2
-    least = float(np.partition(raters_R, -half - 1)[-half - 1])
-    rest = np.flatnonzero(raters_R <= least)
+    order = np.argsort(-raters_R, kind="stable")
+    least, rest = float(raters_R[order[half]]), np.sort(order[half:])
     parts = -(-len(rest) // (rows_max - half))
     part = chance % parts
     first, end = (len(rest) * at // parts for at in (part, part + 1))
     low = int(keys_R[rest[first]]) if part else 0
     high = int(keys_R[rest[end]]) if part < parts - 1 else KEYS
-    kept = np.flatnonzero((raters_R > least) | (keys_R >= low) & (keys_R < high))
+    kept = np.union1d(order[:half], np.flatnonzero((keys_R >= low) & (keys_R < high)))
     return FactorTable(keys_R[kept], table.sums_RC[kept], table.gram_FF, low, high, least)
 
 
 def mistake_in(table: FactorTable) -> str | None:
     """What no average of honest users' tables says, in a few words; None where it may be one.
 
-    With G the average of x over the users where they like an item and M that of x x', G' M^-1 G is at most the share
-    of users who like it (Cauchy and Schwarz): who makes an item's vector long must find people who like it.
+    With G the average of x over the users where they like an item and M that of x x', neither the length of G nor
+    G' M^-1 G (Cauchy and Schwarz) is more than the share of users who like it, for no x is longer than 1.
     """
     sums_RC, gram_FF = table.sums_RC, table.gram_FF
     if not (np.isfinite(sums_RC).all() and np.isfinite(gram_FF).all()):
@@ -138,11 +140,20 @@ def mistake_in(table: FactorTable) -> str | None:
         return "more who like an item than there are who rated it, or more than all"
     if (np.abs(above_R) > ABOVE_MAX * slack * raters_R + TINY).any():
         return "ratings that no scale has"
-    if np.trace(gram_FF) > slack or np.linalg.eigvalsh(gram_FF)[0] < -1e-6:
+    total = float(np.trace(gram_FF))
+    # Far from where the ridge could meet a negative direction and cancel it.
+    if not 0 <= total <= slack or np.linalg.eigvalsh(gram_FF)[0] < -1e-6 * total - 1e-12:
         return "users of another length than 1"
-    if (_reach(sums_RC, gram_FF) > (1 + ROUNDING) * likers_R + 1e-6).any():
+    if (_length(sums_RC) > ROUNDED_LENGTH * likers_R + 1e-6).any():
+        return "an item's vector longer than its likers' are together"
+    if (_reach(sums_RC, gram_FF) > ROUNDED_REACH * likers_R + 1e-6).any():
         return "an item's vector that its likers can't have"
     return None
+
+
+def _length(sums_RC: Floats) -> Floats:
+    """Of every row's taste."""
+    return np.asarray(np.linalg.norm(sums_RC[:, FIRST:], axis=1))
 
 
 def _reach(sums_RC: Floats, gram_FF: Floats) -> Floats:

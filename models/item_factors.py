@@ -8,7 +8,7 @@ where they like the item and p the share who do,
     y = (1 + ALPHA) ((1 + ALPHA p) M + ridge)^-1 G.
 
 Lengths of x say nothing then, and each user counts 1: vectors of users are brought to unit length in M and G. A rating
-is expected to be the user's level and what the item is given above it. No item without a rating is ever recommended.
+is expected to be the user's level and what the item is given above it. An item that nobody rated scores 0.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from models.factor_table import (
+    ABOVE_MAX,
     FACTORS,
     FIRST,
     FactorTable,
@@ -92,19 +93,19 @@ def users_table(
     """
     told = [one for one in histories if len(one)]
     rated = np.unique(np.concatenate([np.zeros(0, np.int64), *(one.items for one in told)]))
-    order = np.argsort(keys_I[rated])
-    rated = rated[order]
+    # Items of one key share a row, in which a user counts once.
+    keys_R, row_N = np.unique(keys_I[rated], return_inverse=True)
     row_I = np.full(len(keys_I), -1)
-    row_I[rated] = np.arange(len(rated))
+    row_I[rated] = row_N
     solved = solve_table(table, users)
     place_I = places_of(solved.keys_R, keys_I)
-    sums_RC, gram_FF = np.zeros((len(rated), FIRST + FACTORS)), np.zeros((FACTORS, FACTORS))
+    sums_RC, gram_FF = np.zeros((len(keys_R), FIRST + FACTORS)), np.zeros((FACTORS, FACTORS))
     for one in told:
         rows, place_H = row_I[one.items], place_I[one.items]
         bias_H = np.where(place_H >= 0, solved.bias_R[place_H], 0.0) if len(solved.bias_R) else np.zeros(len(one))
         likes = one.values >= liked
         sums_RC[rows, 0] += 1
-        sums_RC[rows, 1] += one.values - level_of(one.values, bias_H, overall)
+        sums_RC[rows, 1] += np.clip(one.values - level_of(one.values, bias_H, overall), -ABOVE_MAX, ABOVE_MAX)
         sums_RC[rows[likes], 2] += 1
         if table.empty:
             vector_F = start_vectors(keys_I[one.items[likes]]).sum(axis=0)
@@ -116,7 +117,7 @@ def users_table(
             sums_RC[rows[likes], FIRST:] += vector_F / length
             gram_FF += np.outer(vector_F, vector_F) / length**2
     n_users = max(len(told), 1)
-    return FactorTable(keys_I[rated], sums_RC / n_users, gram_FF / n_users)
+    return FactorTable(keys_R, sums_RC / n_users, gram_FF / n_users)
 
 
 class ItemFactors(RatingPredictor):

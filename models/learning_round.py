@@ -87,7 +87,7 @@ def run_round(
         "start": gate.start_loss,
     }
     judges = len(gate.warm)
-    ranks: Ranks = "network" if judges and losses["network"] <= losses["start"] else "start"
+    ranks: Ranks = "network" if judges and losses["network"] < losses["start"] else "start"
     return Outcome(State(values_V, moments, age + 1), verdicts, losses, ranks, judges)
 
 

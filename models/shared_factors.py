@@ -17,6 +17,7 @@ from models.aggregation import Rule, Values
 from models.factor_table import (
     FACTORS,
     FIRST,
+    KEYS,
     FactorTable,
     Floats,
     Keys,
@@ -59,7 +60,11 @@ class SharedFactors(SharedModel):
         return values_of(no_table())
 
     def fits(self, values_V: Values) -> bool:
-        return len(values_V) >= HEAD and (len(values_V) - HEAD) % WIDTH == 0
+        if len(values_V) < HEAD or (len(values_V) - HEAD) % WIDTH or not np.isfinite(values_V).all():
+            return False
+        keys_R = values_V[HEAD:].reshape(-1, WIDTH)[:, 0]
+        ascending = (np.diff(keys_R) > 0).all() and (keys_R >= 0).all() and (keys_R < KEYS).all()
+        return bool(ascending) and mistake_in(table_of(values_V)) is None
 
     def stand_on(self, values_V: Values) -> None:
         table = table_of(values_V)

@@ -106,7 +106,7 @@ class DenseModel(SharedModel):
         """How many values each part of a block has, as it is sent."""
 
     def fits(self, values_V: Values) -> bool:
-        return len(values_V) == sum(self.sections)
+        return len(values_V) == sum(self.sections) and bool(np.isfinite(values_V).all())
 
     def stand_on(self, values_V: Values) -> None:
         """A block means the same wherever it is."""

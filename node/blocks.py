@@ -28,7 +28,8 @@ def parse_block(model: SharedModel, packed: bytes) -> Values | None:
             return model.receive_part(_part(packed))
         assert isinstance(model, DenseModel)
         return model.receive(parse_weights(packed, model.sections))
-    except (InvalidBlockError, RemoteError):
+    # The last two are what algebra raises of numbers that it can do nothing with.
+    except (InvalidBlockError, RemoteError, ValueError, ArithmeticError):
         return None
 
 

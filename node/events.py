@@ -130,8 +130,8 @@ class Train:
 class Trained:
     """What came of a `Train`: the round's outcome; for each block heard its verdict, None if it is no block.
 
-    How many users taught, and of what crowd they are; what others may have of it where no privacy is promised; and
-    where a release was asked for, it, or the sentence why there is none.
+    How many users taught, and of what crowd they are; what others may have of it where no privacy is promised (empty
+    where that is nothing); and where a release was asked for, it, or the sentence why there is none.
     """
 
     outcome: Outcome

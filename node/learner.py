@@ -42,6 +42,8 @@ from protocol.weights import pack_weights
 DELTA = 1e-5
 # Fewer users leave nothing but noise, and a release can't be taken back: a shop that opens waits.
 RELEASE_USERS_MIN = 20
+# A row of fewer people would be nearly their own ratings: such a shop only listens to the item-factor table.
+TABLE_USERS_MIN = 20
 Noise: TypeAlias = Callable[[], np.random.Generator]
 
 
@@ -81,7 +83,7 @@ class Learner:
         except ValueError as error:
             raise UserError(str(error)) from error
         state = job.state
-        if state is None or not model.fits(state.values_V) or not np.isfinite(state.values_V).all():
+        if state is None or not model.fits(state.values_V):
             state = State(model.start(), NO_MOMENTS, 0)
         blocks, places = opened(model, job.heard)
         users = sum(len(one) > 0 for one in known.histories)
@@ -93,7 +95,8 @@ class Learner:
         released = None
         if job.spending is not None and users >= RELEASE_USERS_MIN:
             released = release(known, self._basis, job.spending, self._noise())
-        values = pack_block(model, outcome.state.values_V, job.chance)
+        few = job.model == SharedFactors.called and users < TABLE_USERS_MIN
+        values = b"" if few else pack_block(model, outcome.state.values_V, job.chance)
         return Trained(outcome, tuple(verdicts), users, crowd, values, released)
 
 

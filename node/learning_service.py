@@ -185,6 +185,9 @@ class LearningService:
         course = self._courses[model]
         course.learning = False
         if result is None:
+            # Should one of them be the reason, it must not be the reason again.
+            for block in fresh:
+                self._learned.mark_seen(model, block.source, block.update.made_ms)
             return
         for block, verdict in zip(fresh, result.verdicts, strict=True):
             self._learned.mark_seen(model, block.source, block.update.made_ms)
@@ -222,6 +225,8 @@ class LearningService:
     def _update(self, model: str, result: Trained, now_ms: int) -> bytes:
         """What others may have of this node now, signed; empty where that is nothing."""
         if self._plan.epsilon is None:
+            if not result.values:
+                return b""
             if result.users and not self._learned.bare():
                 self._learned.write_bare(model, now_ms)
             return self._sealed(model, result.outcome.state.age, result.users, UNPROTECTED, result.values, now_ms)

@@ -74,7 +74,9 @@ def taught_model(taught: Taught, index: Index, histories: Sequence[History]) -> 
     """Ranks by the merged block; the scale is that of these histories, all local users'."""
     keys_I = index_keys(index) if taught.model == SharedFactors.called else None
     model = shared_model(taught.model, index.items, histories, taught.basis, 0, keys_I=keys_I)
-    ranker: Recommender = model.take(taught.block.values_V, taught.block.crowd)
+    # A damaged state ranks as none: it is learned anew.
+    values_V = taught.block.values_V if model.fits(taught.block.values_V) else model.start()
+    ranker: Recommender = model.take(values_V, taught.block.crowd)
     return ranker
 
 

@@ -1,7 +1,7 @@
 """A part of an item-factor table as bytes: which items it speaks of, a Gram matrix, and a row for each item.
 
     gram      upper triangle, row by row, FACTORS (FACTORS + 1) / 2 float32
-    least     float32, 0 or more: of items with more raters the part speaks wherever their keys are
+    least     float32, 0 to 1: of items with more raters the part speaks wherever their keys are
     low last  the first and the last key of which it speaks whoever rated them, 6 bytes each, big-endian
     rows      by ascending key: key 6 bytes; raters, above, likers, scale as float16; FACTORS int8 (times the scale)
 
@@ -71,8 +71,10 @@ def parse_rows(packed: bytes) -> tuple[Floats, float, int, int, Keys, Floats]:
     keys_R = wide.view(">u8").reshape(-1).astype(np.uint64)
     taste_RF = rows["taste"].astype(np.float64) * rows["scale"].astype(np.float64)[:, None]
     sums_RC = np.concatenate([rows["shares"].astype(np.float64), taste_RF], axis=1)
-    if not (np.isfinite(gram_T).all() and np.isfinite(sums_RC).all() and (rows["scale"] >= 0).all() and least >= 0):
-        raise RemoteError("bad_update", "a number that is not finite, or a scale below 0")
+    if not (
+        np.isfinite(gram_T).all() and np.isfinite(sums_RC).all() and (rows["scale"] >= 0).all() and 0 <= least <= 1
+    ):
+        raise RemoteError("bad_update", "a number that is not finite, or below 0 or above 1")
     if not low <= last or (keys_R[1:] <= keys_R[:-1]).any():
         raise RemoteError("bad_update", "keys that do not ascend")
     return gram_T, least, low, last, keys_R, sums_RC

@@ -142,7 +142,8 @@ class Engines:
         return learning_set(self._index, seat.store.ratings())
 
     def run(self, periods: int) -> None:
-        with patch("node.learning_service.FAN_OUT", self._fan_out):
+        # One user a node, as there: no shop of so few tells its table.
+        with patch("node.learning_service.FAN_OUT", self._fan_out), patch("node.learner.TABLE_USERS_MIN", 1):
             self._world.run(periods * PERIOD_MS / 1000)
 
     @property

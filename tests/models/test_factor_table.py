@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -118,24 +119,51 @@ def test_parts_of_others_merged_are_brought_within_bounds(mine: int, theirs: int
     assert mistake_in(merged) is None
 
 
-@pytest.mark.parametrize(
-    "lie",
-    [
+def scaled(table: FactorTable, raters: float = 1, above: float = 1, likers: float = 1, taste: float = 1) -> FactorTable:
+    return replace(table, sums_RC=table.sums_RC * np.repeat([raters, above, likers, taste], [1, 1, 1, FACTORS]))
+
+
+LIES = {
+    "length than 1": [
         lambda one: replace(one, gram_FF=9 * one.gram_FF),
         lambda one: replace(one, gram_FF=-one.gram_FF),
-        lambda one: replace(one, sums_RC=3 * one.sums_RC),
-        lambda one: replace(one, sums_RC=-one.sums_RC),
-        lambda one: replace(one, sums_RC=np.where(np.arange(FIRST + FACTORS) == 2, 1.0, one.sums_RC)),
-        lambda one: replace(one, sums_RC=np.where(np.arange(FIRST + FACTORS) == 1, 50.0, one.sums_RC)),
-        lambda one: replace(one, sums_RC=np.where(np.arange(FIRST + FACTORS) >= FIRST, 5 * one.sums_RC, one.sums_RC)),
+        # A direction as negative as the ridge is positive: neither may be divided by the other.
+        lambda one: replace(one, gram_FF=np.diag([3e-6, -3.85e-8, *[0.0] * (FACTORS - 2)])),
+        lambda one: replace(one, gram_FF=np.diag([3e-6, -9e-7, *[0.0] * (FACTORS - 2)])),
+    ],
+    "more than all": [
+        lambda one: scaled(one, raters=30, likers=30),
+        lambda one: scaled(one, likers=-1),
+        lambda one: scaled(one, raters=0),
+    ],
+    "no scale": [lambda one: scaled(one, above=1e6)],
+    "longer than its likers": [lambda one: scaled(one, taste=30)],
+    "can't have": [
+        # As long as its likers are many, but in a direction in which nobody lies.
+        lambda one: replace(
+            scaled(one, taste=0),
+            gram_FF=np.diag([1.0, *[1e-6] * (FACTORS - 1)]) * 0.99,
+            sums_RC=np.hstack([np.full((len(one.keys_R), 3), 0.5), np.eye(FACTORS)[[1] * len(one.keys_R)] * 0.5]),
+        ),
+    ],
+    "not finite": [
         lambda one: replace(one, sums_RC=np.full_like(one.sums_RC, np.nan)),
         lambda one: replace(one, gram_FF=np.full_like(one.gram_FF, np.inf)),
     ],
-)
-def test_what_no_people_could_have_taught_is_a_mistake(lie: object) -> None:
-    assert callable(lie)
+}
+
+
+@pytest.mark.parametrize(("said", "lie"), [(said, lie) for said, lies in LIES.items() for lie in lies])
+def test_what_no_people_could_have_taught_is_a_mistake(said: str, lie: Callable[[FactorTable], FactorTable]) -> None:
     for seed in range(10):
-        assert mistake_in(lie(people_table(seed))) is not None
+        assert said in str(mistake_in(lie(people_table(seed))))
+
+
+def test_a_rare_items_vector_is_no_longer_than_its_likers_are_many() -> None:
+    """The rarer it is, the further its vector could reach by the spread of all users alone."""
+    table = people_table(0, n_users=100, share=0.02)
+    for factor in (1.5, 5, 20):
+        assert "longer than its likers" in str(mistake_in(scaled(table, taste=factor)))
 
 
 def test_a_table_of_too_many_rows_keeps_what_most_people_have(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.factor_table import FACTORS, FIRST, FactorTable, no_table
+from models.factor_table import FACTORS, FIRST, FactorTable, mistake_in, no_table
 from models.interactions import History
 from models.item_factors import ALPHA, ItemFactors, liked_from, solve_table, users_table, vector_of
 from tests.models.conformance import N_ITEMS, RatingPredictorTests, history, table, world
@@ -115,3 +115,21 @@ def test_rows_may_come_in_any_order() -> None:
     other = users_table(first, len(moved), keys_I, moved, LIKED, OVERALL)
     assert np.array_equal(one.keys_R, other.keys_R)
     np.testing.assert_allclose(one.sums_RC, other.sums_RC, rtol=1e-9, atol=1e-12)
+
+
+def test_items_of_one_key_share_a_row_in_which_a_user_counts_once() -> None:
+    keys_I = np.zeros(3, np.uint64)
+    histories = [history([0, 1, 2], [9.0, 8.0, 7.0]), history([2], [9.0]), history([0], [1.0])]
+    made = users_table(no_table(), 3, keys_I, histories, LIKED, OVERALL)
+    assert made.keys_R.tolist() == [0]
+    assert made.sums_RC[0, 0] == 1 and made.sums_RC[0, 2] == pytest.approx(2 / 3)
+
+
+def test_what_any_users_make_is_taken_by_others() -> None:
+    """Also of who gives loved items the lowest rating, and a rare one the highest: far above their own level."""
+    crowd = [history(list(range(9)), [10.0] * 9) for _ in range(30)]
+    histories = [*crowd, history([*range(9), 20], [-1.0] * 9 + [10.0])]
+    made = no_table()
+    for _ in range(5):
+        made = taught(made, histories)
+        assert mistake_in(made) is None

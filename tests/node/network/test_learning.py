@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from models.factor_table import mistake_in
 from models.interactions import History
 from models.learning_round import AGE_MAX
-from models.shared_factors import table_of
+from models.shared_factors import HEAD, table_of
 from node.learned import Learned
-from node.learner import RELEASE_USERS_MIN
+from node.learner import RELEASE_USERS_MIN, TABLE_USERS_MIN
 from node.learning_service import ACCOUNT, QUARANTINE_PERIODS, QUARANTINE_ROW, LearningPlan
 from node.taught import taught_by
 from node.transport import Answer, Asked
@@ -78,7 +80,7 @@ def test_nodes_exchange_blocks_and_grow_alike() -> None:
 
 
 def test_nodes_make_one_item_factor_table() -> None:
-    heap, nodes = network(4, learning_plan(("item_factors",)))
+    heap, nodes = network(4, learning_plan(("item_factors",)), users=TABLE_USERS_MIN)
     heap.run(25 * SECONDS)
     tables = []
     for node in nodes:
@@ -92,7 +94,40 @@ def test_nodes_make_one_item_factor_table() -> None:
     assert {len(table.keys_R) for table in tables} == {len(items_of(0))}
     likers = np.array([table.sums_RC[:, 2] for table in tables])
     assert likers.std(axis=0).mean() < 0.3 * likers.mean()
-    assert all(len(update.values) < UPDATE_BYTES_MAX for _, update in updates_said(heap))
+
+
+def test_who_has_few_users_tells_no_table_and_listens() -> None:
+    heap, nodes = network(2, learning_plan(("item_factors",)), users=TABLE_USERS_MIN)
+    small = Node(9, "small", named=[one.peer for one in nodes], learning=learning_plan(("item_factors",)))
+    add_learner(heap, small, items_of(0), users_of(items_of(0), TABLE_USERS_MIN - 1, 5))
+    heap.run(12 * SECONDS)
+    assert {sender for sender, _ in updates_said(heap)} == {one.peer for one in nodes}
+    status = model_of(heap, small)
+    assert status["published"] is False and status["nodes"] == 3 and status["network_helps"] is True
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda values_V: (
+            np.where(np.arange(len(values_V)) < HEAD - 3, 0, values_V) * 1.0 + (values_V == values_V.max())
+        ),
+        lambda values_V: np.full_like(values_V, 1e300),
+        lambda values_V: np.full_like(values_V, -1.0),
+        lambda values_V: values_V[:-1],
+    ],
+)
+def test_a_damaged_table_is_learned_anew(damage: Callable[[np.ndarray], np.ndarray]) -> None:
+    heap, nodes = network(2, learning_plan(("item_factors",)), users=TABLE_USERS_MIN)
+    heap.run(6 * SECONDS)
+    learned = Learned(nodes[0].database)
+    row = learned.find("item_factors", FEATURES)
+    assert row is not None
+    learned.write("item_factors", FEATURES, replace(row, state=replace(row.state, values_V=damage(row.state.values_V))))
+    heap.run(6 * SECONDS)
+    again = learned.find("item_factors", FEATURES)
+    assert again is not None and again.report.ranks == "network"
+    assert mistake_in(table_of(again.state.values_V)) is None and len(table_of(again.state.values_V).keys_R) > 60
 
 
 def test_what_is_sent_is_small_signed_by_its_sender_and_names_nobody() -> None:
