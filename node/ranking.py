@@ -171,7 +171,10 @@ def _reason(index: Index, model: Recommender, everyone: Interactions, history: H
         near_H = similarity(index.items, np.array([row]))[0, history.items]
         parts_H = model.contributions(history, row)
         # A liked thing that it resembles says more to people than a disliked one that it differs from.
-        for word, kind_H in (("like", near_H > 0), ("unlike", near_H < 0)):
+        # What it does not resemble it may share its admirers with, or not.
+        loved_H = history.values >= history.values.mean()
+        kinds = (("like", near_H > 0), ("liked by who likes", loved_H), ("unlike", near_H < 0))
+        for word, kind_H in kinds:
             mine_H = np.where(kind_H, parts_H, 0)
             if mine_H.max() > 0:
                 return f"{word} {_rated(index, history, int(mine_H.argmax()))}"

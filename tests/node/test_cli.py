@@ -61,6 +61,19 @@ def test_similar_leaves_the_item_itself_out(filled: Command) -> None:
     assert items[0]["name"].startswith("Red dress")
 
 
+def test_what_looks_otherwise_is_explained_by_who_likes_both(filled: Command) -> None:
+    """A model of ratings alone brings what the user's liked thing does not resemble: that is no reason to name it."""
+    *_, other, unlike = [one["item"] for one in filled("similar", "g0", "-k", "39")["items"]]
+    for user in ("ada", "bo", "cy"):
+        for item, value in (("g0", "9"), (unlike, "9"), (other, "1")):
+            filled("rate", user, item, value)
+    for item, value in (("g0", "9"), (other, "0")):
+        filled("rate", "di", item, value)
+    first = filled("recommend", "di", "--model", "item_factors")["items"][0]
+    assert first["item"] == unlike
+    assert first["reason"].startswith("liked by who likes ") and first["reason"].endswith("(you rated it 9)")
+
+
 def test_recommendations_have_reasons_and_rated_items_never_come_back(filled: Command) -> None:
     newcomer = filled("recommend", "ada")
     assert (newcomer["model"], newcomer["user"], newcomer["ratings"]) == ("popularity", "ada", 0)
