@@ -293,6 +293,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the world and of the split (default 0)")
     parser.add_argument("--folder", type=Path, help="keep the demo and its vectors here, and reuse those there")
     options: Any = parser.parse_args(arguments)
+    if options.attack and options.model == SharedFactors.called:
+        parser.error("the attacks are on blocks of fixed size; an item-factor table has none")
     say: Callable[[str], None] = print
     with tempfile.TemporaryDirectory() as temporary:
         one = experiment(options.model, options.seed, options.folder or Path(temporary))
