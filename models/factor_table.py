@@ -2,9 +2,9 @@
 
 The classic way to share a factor model sends factors, or gradients of them to a server (Ammad-ud-din et al. 2019,
 Federated Collaborative Filtering). Factors can't be averaged well: an item that three of a thousand nodes know is
-drowned by the others' start, and how many know it is lost. Here every number is an average over users of something that each of
-them has or has not, so averages of averages say how popular an item is, and its factors follow from the table
-(models.item_factors).
+drowned by the others' start, and how many know it is lost. Here every number is an average over users of something
+that each of them has or has not, so averages of averages say how popular an item is, and its factors follow from the
+table (models.item_factors).
 
 Rows are sparse and named by a key of 48 bits that all nodes give an item. A part of a table is a table: it speaks of
 all keys from `low` up to `high`, where an item without a row is one that nobody has, and elsewhere of the items that
