@@ -12,6 +12,7 @@ The rule, written once:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
@@ -36,6 +37,7 @@ def image_weight_of(encoder: str) -> float:
 
 # Pseudo-count of the means: with a handful of items, subtracting their mean would erase the items themselves.
 MEAN_SHRINK = 10.0
+BLOCK_ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +90,33 @@ def centre_items(image_ID: Vectors, text_ID: Vectors, image_weight: float) -> It
 
 def has_half(half_ID: Vectors) -> Flags:
     """Which rows are present: bool [items]."""
-    return np.asarray(half_ID.any(axis=1))
+    # Comparing first is several times as fast as `any` over floats.
+    return np.asarray((half_ID != 0).any(axis=1))
 
 
 def half_mean(half_ID: Vectors) -> Vectors:
     """The mean of the present rows, drawn towards zero when they are few; summed so that their order hardly shows."""
-    total_D = half_ID.sum(axis=0, dtype=np.float64)
-    mean: Vectors = (total_D / (has_half(half_ID).sum() + MEAN_SHRINK)).astype(np.float32)
+    total_D, present = np.zeros(half_ID.shape[1]), 0
+    for part_BD in _blocks(half_ID):
+        total_D += part_BD.sum(axis=0, dtype=np.float64)
+        present += int(has_half(part_BD).sum())
+    mean: Vectors = (total_D / (present + MEAN_SHRINK)).astype(np.float32)
     return mean
 
 
 def centre(half_ID: Vectors, mean_D: Vectors) -> Vectors:
     """Present rows less the mean, of unit length again; absent rows stay zero."""
-    present_I = has_half(half_ID)
-    centred_ID = np.where(present_I[:, None], half_ID - mean_D, np.float32(0))
-    length_I = np.linalg.norm(centred_ID, axis=1, keepdims=True)
-    unit: Vectors = (centred_ID / np.maximum(length_I, 1e-12)).astype(np.float32)
-    return unit
+    unit_ID = np.empty(half_ID.shape, np.float32)
+    for part_BD, unit_BD in zip(_blocks(half_ID), _blocks(unit_ID), strict=True):
+        np.subtract(part_BD, mean_D, out=unit_BD)
+        unit_BD[~has_half(part_BD)] = 0
+        unit_BD /= np.maximum(np.linalg.norm(unit_BD, axis=1, keepdims=True), np.float32(1e-12))
+    return unit_ID
+
+
+def _blocks(half_ID: Vectors) -> Iterator[Vectors]:
+    """The rows, so many at a time that each step finds in the processor's cache what the one before left there."""
+    return (half_ID[start : start + BLOCK_ROWS] for start in range(0, len(half_ID), BLOCK_ROWS))
 
 
 def similarity(items: Items, rows: npt.NDArray[np.int64]) -> Vectors:

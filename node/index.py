@@ -1,20 +1,22 @@
 """All comparable items in memory: the rows that search, similarity and the recommenders work on.
 
-Rebuilt from the store whenever it is wanted; the store is the truth. Only catalogs of this node's own encoder
-fingerprint are in it: vectors of different encoders must never be compared.
+Rebuilt from the store whenever it is wanted; the store is the truth. Vectors are most of the work, and while no item
+comes, goes or looks otherwise (prices change every day) those of the last time are used again. Only catalogs of this
+node's own encoder fingerprint are in it: vectors of different encoders must never be compared.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from models.features import PricedItems, priced, standard_log_price
-from models.fusion import centre_items
+from models.fusion import Items, Vectors, centre, centre_items
 from node.errors import UserError
-from node.store import Catalog, Remembered, Store, StoredItem
+from node.store import Catalog, ReadItems, Store, StoredItem
 from protocol.limits import RemoteError
 from protocol.vectors import parse_vectors
 
@@ -45,27 +47,61 @@ class Index:
         return np.isin(self.catalog_I, wanted)
 
 
+@dataclass(slots=True)
+class Remembered:
+    """What the last index was made of: for an owner who reads it again and again, always of one fingerprint."""
+
+    items: ReadItems = field(default_factory=dict)
+    slots: list[int] = field(default_factory=list)
+    centred: Items | None = None
+
+
 def load_index(
     store: Store, fingerprint: str, image_weight: float, empty_dim: int = 1, known: Remembered | None = None
 ) -> Index:
     """Read every item of that fingerprint; `empty_dim`: the size of halves where there is no item to tell it; `known`:
-    items as they were last time, brought up to date.
+    the last time, brought up to date.
 
     Raises: UserError if something stored is damaged.
     """
+    known = Remembered() if known is None else known
+    # Forgotten until all went well: what follows may raise half-way.
+    centred, known.centred = known.centred, None
     with store.database.snapshot():
-        stored = store.items(fingerprint) if known is None else store.items_again(fingerprint, known)
-        packed = store.vectors(fingerprint)
+        stored, changed = store.items_again(fingerprint, known.items)
+        slots = [one.slot for one in stored]
+        if centred is None or slots != known.slots or not _look_alike(store, centred, slots, changed):
+            packed = store.vectors(fingerprint)
+            dim = len(packed[0]) // 2 if packed else empty_dim
+            centred = centre_items(*_parse(packed, dim), image_weight)
         catalogs = {catalog.catalog: catalog for catalog in store.catalogs()}
-    dim = len(packed[0]) // 2 if packed else empty_dim
-    try:
-        image_ID, text_ID = parse_vectors(packed, dim)
-    except RemoteError as error:
-        raise UserError(f"a stored vector is damaged ({error}); import the catalog again to mend it") from error
+    known.slots, known.centred = slots, centred
     rows = {(catalogs[one.catalog].publisher, one.item.item): row for row, one in enumerate(stored)}
     catalog_I = np.array([one.catalog for one in stored], np.int64)
-    items = priced(centre_items(image_ID, text_ID, image_weight), _log_price(stored, catalogs))
-    return Index(stored, items, catalogs, rows, catalog_I)
+    return Index(stored, priced(centred, _log_price(stored, catalogs)), catalogs, rows, catalog_I)
+
+
+def _look_alike(store: Store, centred: Items, slots: Sequence[int], changed: Sequence[int]) -> bool:
+    """Whether the vectors stored at the slots `changed` give the very rows that are in `centred`."""
+    if 2 * len(changed) > len(slots):
+        return False
+    packed = [store.find_vector(slot) or b"" for slot in changed]
+    dim = centred.image_ID.shape[1]
+    if any(len(one) != 2 * dim for one in packed):
+        return False
+    rows = np.searchsorted(np.array(slots), np.array(changed, np.int64))
+    image_CD, text_CD = _parse(packed, dim)
+    return np.array_equal(centre(image_CD, centred.image_mean_D), centred.image_ID[rows]) and np.array_equal(
+        centre(text_CD, centred.text_mean_D), centred.text_ID[rows]
+    )
+
+
+def _parse(packed: Sequence[bytes], dim: int) -> tuple[Vectors, Vectors]:
+    """Stored vectors to halves. Raises: UserError."""
+    try:
+        return parse_vectors(packed, dim)
+    except RemoteError as error:
+        raise UserError(f"a stored vector is damaged ({error}); import the catalog again to mend it") from error
 
 
 def _log_price(stored: list[StoredItem], catalogs: dict[int, Catalog]) -> npt.NDArray[np.float32]:

@@ -21,7 +21,7 @@ from node.cards import parse_taste
 from node.config import Home
 from node.database import Database
 from node.events import Rank, Ranked, RankedHead, RankedItem
-from node.index import Index
+from node.index import Index, Remembered
 from node.replicas import HeldCatalog, Replicas
 from node.session import home_encoder, home_index
 from node.store import Store
@@ -162,5 +162,5 @@ class Ranker:
 
 def home_ranker(home: Home) -> Ranker:
     """Answers peers' queries from this home."""
-    load = partial(home_index, home, known={})
+    load = partial(home_index, home, known=Remembered())
     return Ranker(partial(Database, home.database), load, partial(home_encoder, home))

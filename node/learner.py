@@ -30,7 +30,7 @@ from node.config import Home
 from node.database import MEMORY, Database
 from node.errors import UserError
 from node.events import Heard, Released, Spending, Train, Trained
-from node.index import Index
+from node.index import Index, Remembered
 from node.ranking import histories_of
 from node.replicas import Replicas
 from node.session import home_index
@@ -191,5 +191,5 @@ class StoreReader:
 
 def home_learner(home: Home, dim: int) -> Learner:
     """Learns from this home's users; `dim`: the size of its encoder's halves."""
-    reader = StoreReader(partial(Database, home.database), partial(home_index, home, known={}, dim=dim))
+    reader = StoreReader(partial(Database, home.database), partial(home_index, home, known=Remembered(), dim=dim))
     return Learner(reader, basis_of(home.config.encoder))

@@ -18,10 +18,10 @@ from models.fusion import image_weight_of
 from node.config import Home
 from node.database import Database
 from node.errors import UserError
-from node.index import Index, load_index
+from node.index import Index, Remembered, load_index
 from node.learned import Learned
 from node.ranking import RESULTS_MAX
-from node.store import Remembered, Store, StoredItem
+from node.store import Store, StoredItem
 from node.taught import Taught, taught_by
 
 if TYPE_CHECKING:

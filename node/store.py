@@ -38,7 +38,7 @@ class StoredItem:
 
 
 #: Items that were read before, by slot: catalog, record hash, item.
-Remembered: TypeAlias = dict[int, tuple[int, bytes, StoredItem]]
+ReadItems: TypeAlias = dict[int, tuple[int, bytes, StoredItem]]
 NOTHING = (0, b"", None)
 # A publisher that forked its catalog is in quarantine.
 SHOWN = "(c.own OR c.publisher NOT IN (SELECT publisher FROM fork))"
@@ -190,8 +190,11 @@ class Store:
         )
         return [_stored(row) for row in rows]
 
-    def items_again(self, fingerprint: str, known: Remembered) -> list[StoredItem]:
-        """`items` of that fingerprint, reading only what is not `known` as it is now; `known` then is what there is."""
+    def items_again(self, fingerprint: str, known: ReadItems) -> tuple[list[StoredItem], list[int]]:
+        """`items` of that fingerprint, reading only what is not `known` as it is now; `known` then is what there is.
+
+        Also gives the slots that were read.
+        """
         rows = self._database.rows(
             "SELECT slot, e.catalog, record FROM entry e JOIN catalog c ON c.catalog = e.catalog"
             f" WHERE c.fingerprint = ? AND {SHOWN} ORDER BY slot",
@@ -210,7 +213,7 @@ class Store:
         }
         known.clear()
         known.update(found)
-        return [one for _, _, one in found.values()]
+        return [one for _, _, one in found.values()], changed
 
     def _at(self, slots: Sequence[int]) -> list[StoredItem]:
         places = ",".join("?" * len(slots))

@@ -22,6 +22,7 @@ BENCHES = (
     "record_speed",
     "stream_speed",
     "query_speed",
+    "index_speed",
     "catalog_sync",
     "learning_speed",
     "quality",

@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from node.database import Database
 from node.errors import UserError
-from node.store import Rating, Remembered, Store, Write
+from node.store import Rating, ReadItems, Store, Write
 from protocol.records import Item, pack_item, record_hash
 
 IDS = st.sampled_from([f"i{n}" for n in range(8)])
@@ -37,7 +37,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = Store(Database(Path(":memory:")))
         self.catalogs = [self.store.own_catalog("me", "Asolo", "f"), self.store.own_catalog("other", "Mynt", "f")]
         self.model: dict[tuple[int, str], int] = {}
-        self.known: Remembered = {}
+        self.known: ReadItems = {}
 
     @rule(catalog=st.integers(0, 1), items=st.lists(st.tuples(IDS, st.integers(0, 99)), max_size=5))
     def write(self, catalog: int, items: list[tuple[str, int]]) -> None:
@@ -55,7 +55,7 @@ class StoreMachine(RuleBasedStateMachine):
         stored = self.store.items()
         assert {(one.catalog, one.item.item): one.item.price_minor for one in stored} == self.model
         assert len({one.slot for one in stored}) == len(stored) == len(self.store.vectors("f"))
-        assert self.store.items_again("f", self.known) == stored
+        assert self.store.items_again("f", self.known)[0] == stored
         assert list(self.known) == [one.slot for one in stored]
         counted = {catalog.catalog: catalog.items for catalog in self.store.catalogs()}
         assert counted == {number: sum(one == number for one, _ in self.model) for number in self.catalogs}
@@ -116,13 +116,14 @@ def test_what_did_not_change_is_not_read_again(store: Store) -> None:
     """Damage to an item's bytes shows that they are not looked at."""
     catalog, known = store.own_catalog("me", "Asolo", "f"), dict[int, Any]()
     store.write_items(catalog, [write(f"i{n}", n) for n in range(1_200)])
-    before = store.items_again("f", known)
-    assert len(before) == 1_200
+    before, read = store.items_again("f", known)
+    assert len(before) == len(read) == 1_200
     with store.database.transaction() as connection:
         connection.execute("UPDATE item SET packed = x'00'")
     store.write_items(catalog, [write("i7", 99), *(write(f"new{n}", n) for n in range(520))])
-    again = store.items_again("f", known)
+    again, read = store.items_again("f", known)
     changed = [one.item.item for one in again if one not in before]
     assert changed == ["i7", *(f"new{n}" for n in range(520))]
+    assert len(read) == 521
     with pytest.raises(UserError, match="damaged"):
         store.items("f")
