@@ -70,22 +70,22 @@ class Items:
         return replace(self, **{one.name: getattr(self, one.name)[rows] for one in fields(self) if "_I" in one.name})
 
 
-def centre_items(image_ID: Vectors, text_ID: Vectors, image_weight: float) -> Items:
-    """Items from halves as encoded (unit rows, or zero where missing)."""
+def centre_items(image_ID: Vectors, text_ID: Vectors, image_weight: float, *, in_place: bool = False) -> Items:
+    """Items from halves as encoded (unit rows, or zero where missing).
+
+    `in_place`: the arrays given (float32) become those of the items, which saves as much memory again.
+    """
     if not 0 <= image_weight <= 1:
         raise ValueError("image_weight must lie in [0, 1]")
     # Items refuses what is not finite, with a sentence; numpy's warnings before it would only confuse.
     with np.errstate(invalid="ignore"):
         image_mean_D, text_mean_D = half_mean(image_ID), half_mean(text_ID)
-        centred = centre(image_ID, image_mean_D), centre(text_ID, text_mean_D)
-    return Items(
-        *centred,
-        has_half(image_ID),
-        has_half(text_ID),
-        image_mean_D,
-        text_mean_D,
-        image_weight,
-    )
+        present = has_half(image_ID), has_half(text_ID)
+        centred = (
+            centre(image_ID, image_mean_D, image_ID if in_place else None),
+            centre(text_ID, text_mean_D, text_ID if in_place else None),
+        )
+    return Items(*centred, *present, image_mean_D, text_mean_D, image_weight)
 
 
 def has_half(half_ID: Vectors) -> Flags:
@@ -104,12 +104,13 @@ def half_mean(half_ID: Vectors) -> Vectors:
     return mean
 
 
-def centre(half_ID: Vectors, mean_D: Vectors) -> Vectors:
-    """Present rows less the mean, of unit length again; absent rows stay zero."""
-    unit_ID = np.empty(half_ID.shape, np.float32)
+def centre(half_ID: Vectors, mean_D: Vectors, out_ID: Vectors | None = None) -> Vectors:
+    """Present rows less the mean, of unit length again; absent rows stay zero. `out_ID`: where to, else a new array."""
+    unit_ID = np.empty(half_ID.shape, np.float32) if out_ID is None else out_ID
     for part_BD, unit_BD in zip(_blocks(half_ID), _blocks(unit_ID), strict=True):
+        absent_B = ~has_half(part_BD)
         np.subtract(part_BD, mean_D, out=unit_BD)
-        unit_BD[~has_half(part_BD)] = 0
+        unit_BD[absent_B] = 0
         unit_BD /= np.maximum(np.linalg.norm(unit_BD, axis=1, keepdims=True), np.float32(1e-12))
     return unit_ID
 

@@ -73,7 +73,7 @@ def load_index(
         if centred is None or slots != known.slots or not _look_alike(store, centred, slots, changed):
             packed = store.vectors(fingerprint)
             dim = len(packed[0]) // 2 if packed else empty_dim
-            centred = centre_items(*_parse(packed, dim), image_weight)
+            centred = centre_items(*_parse(packed, dim), image_weight, in_place=True)
         catalogs = {catalog.catalog: catalog for catalog in store.catalogs()}
     known.slots, known.centred = slots, centred
     rows = {(catalogs[one.catalog].publisher, one.item.item): row for row, one in enumerate(stored)}
