@@ -1,7 +1,7 @@
 """Real engines that learn together over virtual time, against one machine with everybody's ratings.
 
     python -m tests.bench.learning_network [--nodes N] [--model NAME] [--epsilon E] [--away SHARE] [--kill SHARE]
-                                           [--seed S] [--data demo|movielens] [--folder DIR]
+                                           [--seed S] [--periods P] [--data demo|movielens] [--folder DIR]
 
 The world, the people and the question are those of tests.bench.learning_together; here the production engine, its
 store, signatures, frames and accounts do it, on the tests' heap instead of sockets. Each node knows DEGREE others. One
@@ -169,9 +169,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--away", type=float, default=0, help="this share stops, and comes back later")
     parser.add_argument("--kill", type=float, default=0, help="this share is killed and starts again from its store")
     parser.add_argument("--seed", type=int, default=0, help="of the world and of the split (default 0)")
+    parser.add_argument("--periods", type=int, help="of both sides (default: about where one machine has settled)")
     parser.add_argument("--data", choices=("demo", "movielens"), default="demo")
     parser.add_argument("--folder", type=Path, help="keep the demo and its vectors here, and reuse those there")
     options: Any = parser.parse_args(arguments)
+    PERIODS[options.model] = options.periods or PERIODS[options.model]
     with tempfile.TemporaryDirectory() as temporary:
         if options.data == "demo":
             one = experiment(options.model, options.seed, options.folder or Path(temporary))

@@ -15,7 +15,7 @@ from models.projection import Projection
 from models.shared_descent import SharedProjection, SharedTowers
 from models.shared_model import NO_MOMENTS, Crowd, InvalidBlockError, SharedModel
 from models.shared_taste import SharedTaste
-from models.taste_prior import TastePrior, improve, start_block
+from models.taste_prior import TastePrior, TasteSums, improve, start_block
 from models.two_tower import TwoTower
 
 BASIS = "random-12"
@@ -151,6 +151,42 @@ def test_a_round_goes_on_from_what_was_put_down(make: Make) -> None:
     assert np.array_equal(half.values_V, state.values_V)
     with pytest.raises(ValueError, match="Adam"):
         resumed.improve(half.values_V, half.moments[:-1], 4, crowd)
+
+
+def spread(nodes: list[SharedTaste], periods: int) -> float:
+    """How far apart the blocks of these nodes are at last, each having heard two others a period."""
+    states = [start(node) for node in nodes]
+    rng, crowd = np.random.default_rng(0), Crowd(3 * len(nodes), len(nodes))
+    for _ in range(periods):
+        heard = [rng.permutation(len(nodes))[:2] for _ in nodes]
+        blocks = [[Block(str(one), states[one].values_V, states[one].age) for one in some.tolist()] for some in heard]
+        states = [
+            State(run_round(node, [], state, some, crowd, rng).state.values_V, NO_MOMENTS, state.age + 1)
+            for node, state, some in zip(nodes, states, blocks, strict=True)
+        ]
+    values_NV = np.array([state.values_V for state in states])
+    for node, values_V in zip(nodes, values_NV, strict=True):
+        node.check(values_V)
+    return float(
+        np.linalg.norm(values_NV - values_NV.mean(axis=0), axis=1).mean() / np.linalg.norm(values_NV.mean(axis=0))
+    )
+
+
+def test_nodes_of_few_users_come_to_agree_and_stay_within_bounds() -> None:
+    histories = people()
+    nodes = [taste(histories[3 * number : 3 * number + 3]) for number in range(8)]
+    assert spread(nodes, 80) < 0.6 * spread(nodes, 8)
+
+
+def test_what_others_would_refuse_is_brought_within_bounds() -> None:
+    model = taste(people())
+    size = model.sections[0]
+    grown_V = model.averages(TasteSums(np.zeros(size), 2_000 * np.eye(size), 0.4, 1, 1))
+    with pytest.raises(InvalidBlockError, match="eigenvalues"):
+        model.check(grown_V)
+    improved_V, _ = model.improve(grown_V, NO_MOMENTS, 1_000, Crowd(USERS))
+    model.check(improved_V)
+    model.receive(model.send(improved_V))
 
 
 def test_the_gate_lets_honest_blocks_in_and_harmful_ones_not() -> None:
