@@ -213,7 +213,7 @@ class Liar(Learner):
         gates = [Gate(self._model(job, known), known.histories, rng) for known in friends]
 
         def passes(values_V: Values) -> bool:
-            values_V = heard(model, values_V)
+            values_V = heard(model, values_V, 0)
             return all(gate.judge(values_V, found.crowd).accepted for gate in gates)
 
         with np.errstate(invalid="ignore"):
