@@ -80,7 +80,12 @@ def film_people(seed: int) -> People:
         asked.append(History(one.items[known], one.values[known]))
         truth_UI[place, one.items[hidden]] = one.values[hidden]
     return People(
-        items, BASIS, [histories[user] for user in able[cut:]], asked, truth_UI, float(on_node_scale(np.float32(LIKED)))
+        items,
+        BASIS,
+        [histories[user] for user in able[cut:]],
+        asked,
+        truth_UI,
+        float(on_node_scale(np.array(LIKED, np.float32))),
     )
 
 

@@ -41,7 +41,7 @@ class Corrected(MFModelHandler):  # type: ignore[misc]
 
     def _merge(self, other: Any) -> None:
         _, (theirs_IK, theirs_I) = other.model
-        user, (mine_IK, mine_I) = self.model
+        user, (mine_IK, mine_I) = self.model  # type: ignore[has-type]
         mine, theirs = self.n_updates, other.n_updates
         merged_IK = (mine_IK * mine + theirs_IK * theirs) / (mine + theirs)
         merged_I = (mine_I * mine + theirs_I * theirs) / (mine + theirs)

@@ -37,7 +37,7 @@ from models.features import PricedItems
 from models.gate import COLD_RATINGS, Gate, Verdict
 from models.interactions import History
 from models.learning_round import State, run_round
-from models.shared_model import NO_MOMENTS, Crowd, InvalidBlockError, SharedModel
+from models.shared_model import NO_MOMENTS, Crowd, DenseModel, InvalidBlockError
 from models.shared_models import shared_model
 from models.shared_taste import SharedTaste
 from node.events import Train, Trained
@@ -61,7 +61,7 @@ class View:
     """What a liar has at hand: its model and state; the honest mean and deviations; that mean, improved for people who
     like what they hate."""
 
-    model: SharedModel
+    model: DenseModel
     own_V: Values
     mean_V: Values
     deviation_V: Values
@@ -168,7 +168,7 @@ class PlainLearner(Learner):
 
     def run(self, job: Train) -> Trained:
         known = self._read()
-        model = shared_model(job.model, known.items, known.histories, self._basis, job.chance, job.merged)
+        model = dense_model(job, known, self._basis)
         state = job.state or State(model.start(), NO_MOMENTS, 0)
         blocks, _ = opened(model, job.heard)
         users = len(known.histories)
@@ -219,8 +219,15 @@ class Liar(Learner):
         with np.errstate(invalid="ignore"):
             return farthest(lambda step: self._attack.lie(view, step), passes, self._attack.most)
 
-    def _model(self, job: Train, known: LearningSet) -> SharedModel:
-        return shared_model(job.model, known.items, known.histories, self._basis, job.chance, job.merged)
+    def _model(self, job: Train, known: LearningSet) -> DenseModel:
+        return dense_model(job, known, self._basis)
+
+
+def dense_model(job: Train, known: LearningSet, basis: str) -> DenseModel:
+    """What is attacked: models whose blocks have always the same numbers."""
+    model = shared_model(job.model, known.items, known.histories, basis, job.chance, job.merged)
+    assert isinstance(model, DenseModel)
+    return model
 
 
 class Attacked(Network):

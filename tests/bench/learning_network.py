@@ -47,7 +47,7 @@ class Network:
         self._one, self._model = one, model
         models = (model, *BESIDE.get(model, ()))
         self._plan = LearningPlan(models, f"{FEATURE_RULE}/{one.basis}", PERIOD_MS, epsilon)
-        self.heap, self.nodes = Heap(), []
+        self.heap = Heap()
         self.heap.keep = False
         self.sent: dict[str, int] = {}
         self.heap.tamper = self._count
@@ -145,9 +145,7 @@ def rows_of(
         "two_tower": 0.975,
         "item_factors": 0.99,
     }[model]
-    rows[-1] = Row(
-        *[getattr(rows[-1], field) for field in ("name", "ours", "yardstick", "ratio", "unit")], f">= {goal}"
-    )
+    rows[-1] = replace(rows[-1], goal=f">= {goal}")
     if rmse > 0:
         rows.append(Row(f"{name}: RMSE", rmse, pooled_rmse, rmse / pooled_rmse, "points", "<= 1.005"))
     rows.append(Row(f"{name}: honest blocks refused", found[-1][3], 1, found[-1][3], "share", "<= 0.05"))

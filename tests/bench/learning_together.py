@@ -25,8 +25,7 @@ import numpy.typing as npt
 from models.aggregation import Rule, Values
 from models.evaluation import ndcg_at
 from models.factor_table import Keys
-from models.features import basis_of
-from models.fusion import Items
+from models.features import PricedItems, basis_of
 from models.interactions import History
 from models.learning_round import Block, State, run_round
 from models.recommender import RatingPredictor, Recommender, Scores
@@ -75,7 +74,7 @@ class People:
     """Who teaches, and who is asked: of these what they said, and float32 [asked, items] what they would say, NaN where
     nobody asks. From `liked` on a rating is a like."""
 
-    items: Items
+    items: PricedItems
     basis: str
     learners: list[History]
     asked: list[History]

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from models.features import basis_of
+from models.features import basis_of, priced
 from models.fusion import Vectors, centre_items, image_weight_of
 from models.interactions import History, interactions_of
 from models.quota import FREE, quota_of, within_quota
@@ -139,7 +139,9 @@ def vetted(stage: Stage, halves: Halves, encoder: Any) -> dict[int, Vetted]:
     records = [listing.record() for listing in stage.demo.listings]
     stored = [StoredItem(row, int(number), records[row]) for row, number in enumerate(catalog_I)]
     rows = {(catalogs[one.catalog].publisher, one.item.item): one.slot for one in stored}
-    index = Index(stored, centre_items(*halves, image_weight_of("tiny")), catalogs, rows, catalog_I)
+    items = centre_items(*halves, image_weight_of("tiny"))
+    unpriced = priced(items, np.full(len(items), np.nan, np.float32))
+    index = Index(stored, unpriced, catalogs, rows, catalog_I)
     ratings = [
         Rating(f"{user}", "own", records[row].item, value, 0)
         for user, history in enumerate(stage.histories)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from models.features import priced
 from models.fusion import Items
 from node.index import Index
 from node.ranking import search
@@ -79,7 +80,8 @@ def index_of(demo: Demo, items: Items) -> Index:
         )
         stored += [StoredItem(len(stored) + row, number, one.record()) for row, one in enumerate(shop.listings)]
     rows = {(catalogs[one.catalog].publisher, one.item.item): row for row, one in enumerate(stored)}
-    return Index(stored, items, catalogs, rows, np.array([one.catalog for one in stored], np.int64))
+    unpriced = priced(items, np.full(len(items), np.nan, np.float32))
+    return Index(stored, unpriced, catalogs, rows, np.array([one.catalog for one in stored], np.int64))
 
 
 def measure_search(demo: Demo, items: Items, encoder: EncodesTexts) -> dict[str, float]:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -137,7 +138,7 @@ async def _measure(address: str, port: int, rows: list[Row]) -> None:
         return time.perf_counter() - started
 
     async def ask_small() -> list[float]:
-        return [await _timed(lambda token=token: ask(token, bytes(SMALL_BYTES))) for token in range(SMALL_ASKS)]
+        return [await _timed(partial(ask, token, bytes(SMALL_BYTES))) for token in range(SMALL_ASKS)]
 
     async def echo_small() -> list[float]:
         stream = await trio.open_tcp_stream("127.0.0.1", port)
