@@ -22,7 +22,7 @@ demo: $(READY)
 	$(BIN)/p2prec demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 format: $(READY)
 	$(BIN)/ruff format .

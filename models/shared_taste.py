@@ -81,13 +81,7 @@ class SharedTaste(DenseModel):
         share = max(OWN_SHARE * (1 + age / SLOWS_AT) ** -SLOWS_BY, OWN_SHARE_MIN) * users / (users + FEW_USERS)
         # More on a larger node than on others, for each user is to count alike.
         share = min(share * users * crowd.nodes / max(crowd.users, 1), OWN_SHARE)
-        improved_V = (1 - share) * values_V + share * self.told_by(values_V, crowd)
-        try:
-            self.check(improved_V)
-        except InvalidBlockError:
-            # What others refuse must not be sent, however it came about.
-            improved_V = self.within_bounds(improved_V)
-        return improved_V, moments
+        return self.takeable((1 - share) * values_V + share * self.told_by(values_V, crowd)), moments
 
     def told_by(self, values_V: Values, crowd: Crowd) -> Values:
         """What this node's users say under the prior of a block: the averages of one E step."""
@@ -160,6 +154,14 @@ class SharedTaste(DenseModel):
         if not 0 < noise <= NOISE_MAX or mean_K @ mean_K > MEAN_SQUARE_MAX:
             raise InvalidBlockError("a taste block with a noise or a mean beyond all tastes")
 
+    def takeable(self, values_V: Values) -> Values:
+        """These, or the nearest that others take: what they refuse must not be sent, however it came about."""
+        try:
+            self.check(values_V)
+        except InvalidBlockError:
+            return self.within_bounds(values_V)
+        return values_V
+
     def within_bounds(self, values_V: Values) -> Values:
         """The nearest values that anybody takes: of averages with noise, which need not be those of any people."""
         mean_K, outer_KK, noise = self._parts(values_V)
@@ -212,7 +214,7 @@ class OwnTaste(SharedTaste):
         self._towards = towards
 
     def improve(self, values_V: Values, moments: Moments, age: int, crowd: Crowd) -> tuple[Values, Moments]:
-        return self.told_by(values_V, crowd), moments
+        return self.takeable(self.told_by(values_V, crowd)), moments
 
     def told_by(self, values_V: Values, crowd: Crowd) -> Values:
         block = m_step(e_step(self.block(values_V, crowd), self._told), self._towards)

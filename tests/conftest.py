@@ -9,6 +9,9 @@ import os
 
 from hypothesis import settings
 
+# `make test` shares the files out over two processes, which would else fight for each other's cores.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("repeat", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, print_blob=True)
 settings.load_profile("explore" if os.environ.get("P2PREC_EXPLORE") else "repeat")
