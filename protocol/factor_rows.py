@@ -61,7 +61,9 @@ def parse_rows(packed: bytes) -> tuple[Floats, float, int, int, Keys, Floats]:
     count, over = divmod(len(packed) - HEAD_BYTES, ROW.itemsize)
     if over or not 0 <= count <= ROWS_MAX:
         raise RemoteError("bad_update", f"{len(packed)} bytes are no part of an item-factor table")
-    gram_T = np.frombuffer(packed, "<f4", TRIANGLE).astype(np.float64)
+    # A signalling NaN warns where it is cast; it is refused below like any other.
+    with np.errstate(invalid="ignore"):
+        gram_T = np.frombuffer(packed, "<f4", TRIANGLE).astype(np.float64)
     least = float(np.frombuffer(packed, "<f4", 1, 4 * TRIANGLE)[0])
     at = 4 * TRIANGLE + 4
     low, last = (int.from_bytes(packed[at + n : at + n + KEY_BYTES]) for n in (0, KEY_BYTES))
