@@ -73,7 +73,7 @@ class Items:
 def centre_items(image_ID: Vectors, text_ID: Vectors, image_weight: float, *, in_place: bool = False) -> Items:
     """Items from halves as encoded (unit rows, or zero where missing).
 
-    `in_place`: the arrays given (float32) become those of the items, which saves as much memory again.
+    `in_place`: the arrays given (float32, no memory in common) become those of the items, which saves as much again.
     """
     if not 0 <= image_weight <= 1:
         raise ValueError("image_weight must lie in [0, 1]")

@@ -48,6 +48,9 @@ EIGENVALUE_MAX, MEAN_SQUARE_MAX, NOISE_MAX = 500.0, 1_000.0, 4.0
 EIGENVALUE_MIN = 1e-6
 # A release has at least this much variance in every direction, or rounding could take it away.
 SPARE_MIN = 1e-3
+# What is sent keeps to this part of the bounds, and to this ratio of its largest variance to its smallest: rounding to
+# 255 steps moves the ones, and takes away deviations below a 254th of the largest.
+TAKEABLE, FLATTEST = 0.9, 4e4
 # Rounding moves the eigenvalues of a correlation matrix by up to a twentieth; what is below this is no accident.
 ROUNDED_MIN = -0.2
 # What is below is lifted to this: directions that nobody tells apart.
@@ -142,35 +145,41 @@ class SharedTaste(DenseModel):
         self.check(values_V)
         return values_V
 
-    def check(self, values_V: Values) -> None:
+    def check(self, values_V: Values, part: float = 1.0) -> None:
+        """Raises: InvalidBlockError. `part`: of the bounds above, where more room is wanted."""
         mean_K, outer_KK, noise = self._parts(values_V)
         covariance_KK = outer_KK - np.outer(mean_K, mean_K)
         # No eigenvalue is above the trace: what is plainly right costs no eigenvalues, which take longer.
-        if not (np.trace(covariance_KK) <= EIGENVALUE_MAX and exceeds(covariance_KK, EIGENVALUE_MIN)):
+        if not (np.trace(covariance_KK) <= part * EIGENVALUE_MAX and exceeds(covariance_KK, EIGENVALUE_MIN)):
             eigenvalues_K = np.linalg.eigvalsh(covariance_KK)
-            if not EIGENVALUE_MIN <= eigenvalues_K[0] <= eigenvalues_K[-1] <= EIGENVALUE_MAX:
+            if not EIGENVALUE_MIN <= eigenvalues_K[0] <= eigenvalues_K[-1] <= part * EIGENVALUE_MAX:
                 raise InvalidBlockError(
                     f"a covariance with eigenvalues {eigenvalues_K[0]:.3g} to {eigenvalues_K[-1]:.3g}"
                 )
-        if not 0 < noise <= NOISE_MAX or mean_K @ mean_K > MEAN_SQUARE_MAX:
+        if not 0 < noise <= part * NOISE_MAX or mean_K @ mean_K > part * MEAN_SQUARE_MAX:
             raise InvalidBlockError("a taste block with a noise or a mean beyond all tastes")
 
     def takeable(self, values_V: Values) -> Values:
         """These, or the nearest that others take: what they refuse must not be sent, however it came about."""
-        try:
-            self.check(values_V)
-        except InvalidBlockError:
-            return self.within_bounds(values_V)
-        return values_V
-
-    def within_bounds(self, values_V: Values) -> Values:
-        """The nearest values that anybody takes: of averages with noise, which need not be those of any people."""
         mean_K, outer_KK, noise = self._parts(values_V)
-        mean_K = mean_K * min(1.0, (MEAN_SQUARE_MAX / 2 / max(float(mean_K @ mean_K), 1e-300)) ** 0.5)
+        variance_K = np.diag(outer_KK) - mean_K**2
+        if variance_K.min() * FLATTEST >= variance_K.max() and noise >= NOISE_MIN:
+            try:
+                self.check(values_V, TAKEABLE)
+            except InvalidBlockError:
+                return self.within_bounds(values_V, TAKEABLE)
+            return values_V
+        return self.within_bounds(values_V, TAKEABLE)
+
+    def within_bounds(self, values_V: Values, part: float = 0.5) -> Values:
+        """The nearest values within that part of the bounds: of averages with noise, which need not be anybody's."""
+        mean_K, outer_KK, noise = self._parts(values_V)
+        mean_K = mean_K * min(1.0, (part * MEAN_SQUARE_MAX / max(float(mean_K @ mean_K), 1e-300)) ** 0.5)
         eigenvalues_K, vectors_KK = np.linalg.eigh(outer_KK - np.outer(mean_K, mean_K))
-        eigenvalues_K = np.clip(eigenvalues_K, SPARE_MIN, EIGENVALUE_MAX / 2)
+        eigenvalues_K = np.minimum(eigenvalues_K, part * EIGENVALUE_MAX)
+        eigenvalues_K = np.maximum(eigenvalues_K, max(SPARE_MIN, float(eigenvalues_K[-1]) / FLATTEST))
         covariance_KK = (vectors_KK * eigenvalues_K) @ vectors_KK.T
-        noise = float(np.clip(noise, NOISE_MIN, NOISE_MAX / 2))
+        noise = float(np.clip(noise, NOISE_MIN, part * NOISE_MAX))
         return self.averages(TasteSums(mean_K, covariance_KK + np.outer(mean_K, mean_K), noise, 1, 1))
 
     # -- values ------------------------------------------------------------------------------------------------------

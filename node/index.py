@@ -1,8 +1,9 @@
 """All comparable items in memory: the rows that search, similarity and the recommenders work on.
 
 Rebuilt from the store whenever it is wanted; the store is the truth. Vectors are most of the work, and while no item
-comes, goes or looks otherwise (prices change every day) those of the last time are used again. Only catalogs of this
-node's own encoder fingerprint are in it: vectors of different encoders must never be compared.
+comes, goes or looks otherwise (prices change every day) those of the last time are used again: an item whose record has
+the hash it had is believed to have the vector it had. Only catalogs of this node's own encoder fingerprint are in it:
+vectors of different encoders must never be compared.
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ class Index:
         return np.isin(self.catalog_I, wanted)
 
 
+# Where more items than this share changed, looking which of them look otherwise costs as much as reading all.
+CHANGED_MAX = 0.2
+
+
 @dataclass(slots=True)
 class Remembered:
     """What the last index was made of: for an owner who reads it again and again, always of one fingerprint."""
@@ -70,24 +75,32 @@ def load_index(
     with store.database.snapshot():
         stored, changed = store.items_again(fingerprint, known.items)
         slots = [one.slot for one in stored]
-        if centred is None or slots != known.slots or not _look_alike(store, centred, slots, changed):
+        if (
+            centred is None
+            or centred.image_weight != image_weight
+            or slots != known.slots
+            or not _look_alike(store, centred, slots, changed)
+        ):
             packed = store.vectors(fingerprint)
+            if len(packed) != len(slots):
+                raise UserError("a stored vector is gone; import the catalog again to mend it")
             dim = len(packed[0]) // 2 if packed else empty_dim
             centred = centre_items(*_parse(packed, dim), image_weight, in_place=True)
         catalogs = {catalog.catalog: catalog for catalog in store.catalogs()}
-    known.slots, known.centred = slots, centred
     rows = {(catalogs[one.catalog].publisher, one.item.item): row for row, one in enumerate(stored)}
     catalog_I = np.array([one.catalog for one in stored], np.int64)
-    return Index(stored, priced(centred, _log_price(stored, catalogs)), catalogs, rows, catalog_I)
+    index = Index(stored, priced(centred, _log_price(stored, catalogs)), catalogs, rows, catalog_I)
+    known.slots, known.centred = slots, centred
+    return index
 
 
 def _look_alike(store: Store, centred: Items, slots: Sequence[int], changed: Sequence[int]) -> bool:
     """Whether the vectors stored at the slots `changed` give the very rows that are in `centred`."""
-    if 2 * len(changed) > len(slots):
+    if len(changed) > CHANGED_MAX * len(slots):
         return False
-    packed = [store.find_vector(slot) or b"" for slot in changed]
+    packed = store.vectors_at(changed)
     dim = centred.image_ID.shape[1]
-    if any(len(one) != 2 * dim for one in packed):
+    if len(packed) != len(changed) or any(len(one) != 2 * dim for one in packed):
         return False
     rows = np.searchsorted(np.array(slots), np.array(changed, np.int64))
     image_CD, text_CD = _parse(packed, dim)

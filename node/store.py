@@ -207,6 +207,8 @@ class Store:
         else:
             parts = [changed[at : at + SLOTS_A_QUERY] for at in range(0, len(changed), SLOTS_A_QUERY)]
             fresh = {one.slot: one for slots in parts for one in self._at(slots)}
+        if any(slot not in fresh for slot in changed):
+            raise UserError("a stored item is gone from its table; import the catalog again to mend it")
         found = {
             slot: (catalog, record, fresh[slot] if slot in fresh else known[slot][2])
             for slot, catalog, record in places
@@ -230,6 +232,16 @@ class Store:
             fingerprint,
         )
         return [cast(bytes, packed) for (packed,) in rows]
+
+    def vectors_at(self, slots: Sequence[int]) -> list[bytes]:
+        """Packed vectors at these slots, in slot order."""
+        packed: list[bytes] = []
+        for at in range(0, len(slots), SLOTS_A_QUERY):
+            some = slots[at : at + SLOTS_A_QUERY]
+            places = ",".join("?" * len(some))
+            rows = self._database.rows(f"SELECT packed FROM vector WHERE slot IN ({places}) ORDER BY slot", *some)
+            packed += [cast(bytes, one) for (one,) in rows]
+        return packed
 
     def find_vector(self, slot: int) -> bytes | None:
         rows = self._database.rows("SELECT packed FROM vector WHERE slot = ?", slot)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.fusion import Items, centre_items
 from models.gate import SLACK, Gate, Verdict, draw_exams
@@ -14,9 +16,10 @@ from models.learning_round import Block, State, run_round, worth
 from models.projection import Projection
 from models.shared_descent import SharedProjection, SharedTowers
 from models.shared_model import NO_MOMENTS, Crowd, InvalidBlockError, SharedModel
-from models.shared_taste import SharedTaste
+from models.shared_taste import OwnTaste, SharedTaste
 from models.taste_prior import TastePrior, TasteSums, improve, start_block
 from models.two_tower import TwoTower
+from node.blocks import pack_block, parse_block
 
 BASIS = "random-12"
 USERS = 24
@@ -172,21 +175,68 @@ def spread(nodes: list[SharedTaste], periods: int) -> float:
     )
 
 
-def test_nodes_of_few_users_come_to_agree_and_stay_within_bounds() -> None:
+def test_nodes_come_to_agree() -> None:
     histories = people()
     nodes = [taste(histories[3 * number : 3 * number + 3]) for number in range(8)]
     assert spread(nodes, 80) < 0.75 * spread(nodes, 8)
 
 
-def test_what_others_would_refuse_is_brought_within_bounds() -> None:
+def own_share(users: int, age: int, crowd: Crowd) -> float:
+    """What a node's own users count in the block it makes."""
+    model = taste(people()[:users])
+    before_V = model.start()
+    after_V, _ = model.improve(before_V, NO_MOMENTS, age, crowd)
+    told_V = model.told_by(before_V, crowd)
+    return float((after_V - before_V) @ (told_V - before_V) / ((told_V - before_V) @ (told_V - before_V)))
+
+
+def test_the_own_share_shrinks_with_age_and_grows_with_users() -> None:
+    shares = [own_share(6, age, Crowd(24, 4)) for age in (0, 5, 20, 100, 10_000)]
+    assert shares == sorted(shares, reverse=True) and shares[-1] > 0.05
+    assert own_share(2, 5, Crowd(8, 4)) < own_share(6, 5, Crowd(24, 4)) < own_share(12, 5, Crowd(48, 4)) < 0.9
+    # Among larger nodes users count alike; among smaller ones nobody takes all.
+    assert own_share(6, 5, Crowd(240, 4)) == pytest.approx(own_share(6, 5, Crowd(24, 4)) / 10)
+    assert own_share(12, 0, Crowd(12, 12)) == pytest.approx(0.9)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.floats(-9, 4), min_size=14, max_size=14),
+    st.floats(-300, 2),
+    st.floats(0, 100),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+def test_what_is_takeable_is_taken(exponents: list[float], noise: float, mean: float, turned: bool, seed: int) -> None:
+    """Whatever averages came about, after rounding too; and what was learned by people is left as it is."""
     model = taste(people())
     size = model.sections[0]
-    grown_V = model.averages(TasteSums(np.zeros(size), 2_000 * np.eye(size), 0.4, 1, 1))
-    with pytest.raises(InvalidBlockError, match="eigenvalues"):
-        model.check(grown_V)
-    improved_V, _ = model.improve(grown_V, NO_MOMENTS, 1_000, Crowd(USERS))
-    model.check(improved_V)
-    model.receive(model.send(improved_V))
+    rng = np.random.default_rng(seed)
+    axes_KK = np.linalg.qr(rng.normal(size=(size, size)))[0] if turned else np.eye(size)
+    covariance_KK = (axes_KK * 10.0 ** np.array(exponents[:size])) @ axes_KK.T
+    mean_K = mean * rng.normal(size=size)
+    outer_KK = covariance_KK + np.outer(mean_K, mean_K)
+    values_V = model.takeable(model.averages(TasteSums(mean_K, outer_KK, 10.0**noise, 1, 1)))
+    model.check(values_V)
+    assert parse_block(model, pack_block(model, values_V, seed)) is not None
+    learned_V, _ = model.alone()
+    assert np.array_equal(model.takeable(learned_V), learned_V)
+
+
+def test_own_blocks_stay_within_bounds() -> None:
+    """People so sure of such odd tastes that what explains them best is beyond all bounds."""
+    rng = np.random.default_rng(0)
+    rows = np.arange(60, dtype=np.int64)
+    z_IK = TastePrior(basis=BASIS).prepare(interactions_of([], 60), items()).z_IK
+    odd = [History(rows, (1e6 * z_IK @ rng.normal(size=z_IK.shape[1])).astype(np.float32)) for _ in range(40)]
+    calm = TastePrior(basis=BASIS).prepare(interactions_of(people(), 60), items())
+    own = OwnTaste(calm, odd, start_block(z_IK.shape[1]))
+    values_V = own.start()
+    for _ in range(5):
+        values_V, _ = own.improve(values_V, NO_MOMENTS, 0, Crowd(40))
+    own.check(values_V)
+    with pytest.raises(InvalidBlockError):
+        own.check(own.told_by(values_V, Crowd(40)))
 
 
 def test_the_gate_lets_honest_blocks_in_and_harmful_ones_not() -> None:

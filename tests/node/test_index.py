@@ -70,3 +70,37 @@ def test_a_changed_price_reads_no_other_items_vectors() -> None:
     for _ in range(2):
         with pytest.raises(UserError, match="damaged"):
             load_index(store, "f", 0.5, DIM, known)
+
+
+def test_a_vector_that_was_gone_is_there_again() -> None:
+    store, (own, _) = make_store()
+    known = Remembered()
+    store.write_items(own, [write_of(f"i{n}") for n in range(6)])
+    slot = load_index(store, "f", 0.5, DIM, known).stored[2].slot
+    with store.database.transaction() as connection:
+        connection.execute("DELETE FROM vector WHERE slot = ?", (slot,))
+    store.write_items(own, [write_of("i4", 7, vector_of("another look"))])
+    with pytest.raises(UserError, match="vector is gone"):
+        load_index(store, "f", 0.5, DIM, known)
+    store.write_items(own, [write_of("i2")])
+    same(load_index(store, "f", 0.5, DIM, known), load_index(store, "f", 0.5, DIM))
+
+
+def test_an_item_that_is_gone_is_said_so() -> None:
+    store, (own, _) = make_store()
+    known = Remembered()
+    store.write_items(own, [write_of(f"i{n}") for n in range(6)])
+    load_index(store, "f", 0.5, DIM, known)
+    store.write_items(own, [write_of("i2", 99)])
+    with store.database.transaction() as connection:
+        connection.execute("DELETE FROM item WHERE slot = ?", (store.find_items("i2")[0].slot,))
+    with pytest.raises(UserError, match="item is gone"):
+        load_index(store, "f", 0.5, DIM, known)
+
+
+def test_another_weight_is_another_index() -> None:
+    store, (own, _) = make_store()
+    known = Remembered()
+    store.write_items(own, [write_of(f"i{n}") for n in range(6)])
+    load_index(store, "f", 0.5, DIM, known)
+    assert load_index(store, "f", 0.9, DIM, known).items.image_weight == 0.9
