@@ -48,10 +48,6 @@ class Index:
         return np.isin(self.catalog_I, wanted)
 
 
-# Where more items than this share changed, looking which of them look otherwise costs as much as reading all.
-CHANGED_MAX = 0.2
-
-
 @dataclass(slots=True)
 class Remembered:
     """What the last index was made of: for an owner who reads it again and again, always of one fingerprint."""
@@ -96,7 +92,8 @@ def load_index(
 
 def _look_alike(store: Store, centred: Items, slots: Sequence[int], changed: Sequence[int]) -> bool:
     """Whether the vectors stored at the slots `changed` give the very rows that are in `centred`."""
-    if len(changed) > CHANGED_MAX * len(slots):
+    # Where most changed, looking which of them look otherwise is no less work than reading all.
+    if 2 * len(changed) > len(slots):
         return False
     packed = store.vectors_at(changed)
     dim = centred.image_ID.shape[1]
