@@ -124,6 +124,11 @@ def similarity(items: Items, rows: npt.NDArray[np.int64]) -> Vectors:
     return _fuse(items, items.image_ID[rows], items.text_ID[rows])
 
 
+def similarity_between(items: Items, rows: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> Vectors:
+    """Similarity of the items `rows` to the items `others` alone: float32 [rows, others] in [-1, 1]."""
+    return _fuse(items.at(others), items.image_ID[rows], items.text_ID[rows])
+
+
 def text_similarity(items: Items, text_QD: Vectors) -> Vectors:
     """Similarity of texts (unit vectors as encoded, [queries, dim]) to all items: float32 [queries, items]."""
     query_QD = centre(text_QD, items.text_mean_D)

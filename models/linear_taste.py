@@ -115,6 +115,7 @@ class LinearTaste(RatingPredictor):
     """Everybody's mean rating."""
     spread: float
     _prior: Prior | None = None
+    _folded: tuple[History, Posterior] | None = None
 
     def learn_scale(self, ratings: Interactions) -> None:
         """Set low, high, overall and spread."""
@@ -179,5 +180,9 @@ class LinearTaste(RatingPredictor):
         if not len(history):
             return np.zeros(0, np.float32)
         told = self.told(history)
-        weight_K = self.posterior(history).solve(self.z_IK[item].astype(np.float64))
+        held = self._folded
+        # Whoever explains a list asks for one item after the other, of one user.
+        if held is None or held[0] is not history or held[1].prior is not self.prior:
+            self._folded = held = (history, posterior(told, self.prior))
+        weight_K = held[1].solve(self.z_IK[item].astype(np.float64))
         return (self.spread * (told.x_RK @ weight_K) * told.y_R / self.noise).astype(np.float32)

@@ -12,6 +12,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from node.ranking import histories_of
 from node.store import Rating
 from node.taught import Taught, taught_model
 from protocol.card import NONCE_BYTES, Card, open_card
+from protocol.identity import peer_id
 from protocol.limits import RemoteError
 from protocol.vectors import pack_vectors, parse_vectors
 
@@ -121,6 +124,18 @@ def taste_model(index: Index, histories: Sequence[History], taught: Taught | Non
 def card_user(sealed: bytes) -> str:
     """The name that a visitor gets who gives none: from the card's bytes, so the same card is the same visitor."""
     return f"visitor-{hashlib.sha256(sealed).hexdigest()[:10]}"
+
+
+def card_document(sealed: bytes) -> dict[str, Any]:
+    """A valid card, as the commands tell it."""
+    made_by, card = open_card(sealed)
+    return {
+        "made_by": peer_id(made_by),
+        "fingerprint": card.encoder.hex(),
+        "bytes": len(sealed),
+        "consent": card.consent,
+        "expires": datetime.fromtimestamp(card.expires_ms / 1000, UTC).isoformat(timespec="seconds"),
+    }
 
 
 def check_comparable(card: Card, home: Home, now_ms: int) -> None:

@@ -95,9 +95,23 @@ def _add_network(commands: Any) -> None:
         "--items-max", type=int, default=5_000_000, metavar="N", help="items of others to hold (default 5 million)"
     )
     _add_learning(start)
+    start.add_argument(
+        "--api", metavar="HOST:PORT", help="serve the web page and the HTTP API there, as in 127.0.0.1:8080"
+    )
+    start.add_argument(
+        "--images",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="pictures for the page, found by the item's id or picture address (default: from that address)",
+    )
     start.add_argument("--capture", metavar="FILE", help="keep a copy of every byte that leaves the node")
     command(verbs, "status", "node.commands_node:run_status", "catalogs, peers, bytes and refusals")
     command(verbs, "peers", "node.commands_node:run_peers", "who is connected, scored down or banned")
+    _add_asking(commands)
+
+
+def _add_asking(commands: Any) -> None:
     query = command(commands, "query", "node.commands_query:run_query", "ask a peer, and get a signed answer")
     query.add_argument("peer", metavar="PEER", help="peer id, platform name, or full address")
     about = query.add_mutually_exclusive_group(required=True)

@@ -9,10 +9,11 @@ from typing import Any
 
 from tqdm import tqdm
 
+from node.answers import open_answers
 from node.config import Config, check_new_home, checked_network, create_home, home_folder, load_home
 from node.errors import UserError
 from node.report import Report, item_document, item_line
-from node.session import home_encoder, open_encoder, open_store, the_item
+from node.session import home_encoder, open_encoder, open_store
 
 
 def run_init(options: Namespace) -> Report:
@@ -114,22 +115,8 @@ def run_list(options: Namespace) -> Report:
 def run_show(options: Namespace) -> Report:
     """Everything known of one item."""
     home = load_home(home_folder(options.home))
-    with open_store(home) as store:
-        stored = the_item(store, options.item)
-        catalog = next(c for c in store.catalogs() if c.catalog == stored.catalog)
-        vector = store.find_vector(stored.slot) or b""
-    document = {
-        **item_document(catalog.publisher, catalog.platform, stored.item),
-        "description": stored.item.description,
-        "brand": stored.item.brand,
-        "category": stored.item.category,
-        "colour": stored.item.colour,
-        "gender": stored.item.gender,
-        "image_url": stored.item.image_url,
-        "page_url": stored.item.page_url,
-        "has_image": any(vector[: len(vector) // 2]),
-        "fingerprint": catalog.fingerprint,
-    }
+    with open_answers(home) as answers:
+        document = answers.item(options.item)
     return Report(document, [f"{name:12} {value}" for name, value in document.items() if value not in ("", None)])
 
 

@@ -8,6 +8,9 @@ import signal
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +23,9 @@ from node.report import Report
 from node.session import home_encoder
 
 if TYPE_CHECKING:
+    from models.clip import Encoder
     from node.learning_service import LearningPlan
+    from node.live_index import LiveIndex
 
 # A node that is told to stop must not wait long for another process's lock.
 ENGINE_BUSY_MS = 2_000
@@ -51,15 +56,20 @@ def run_start(options: Namespace) -> None:
     from node.jobs import home_ranker
     from node.learner import home_learner
     from node.libp2p_transport import Libp2pTransport
+    from node.live_index import home_live_index
     from node.query_service import Policy
     from node.runtime import Runtime, locked, run_node
     from node.transport import Transport
 
-    def ready(addresses: list[str]) -> None:
-        document = {"peer_id": home.identity.peer_id, "addresses": addresses, "api": None}
-        print(json.dumps(document) if options.json else " ".join(addresses), flush=True)
+    with ExitStack() as open_things:
+        open_things.enter_context(locked(home))
+        live, open_encoder = home_live_index(home), cache(partial(home_encoder, home))
+        api = start_api(options, home, live, open_encoder, open_things) if options.api else None
 
-    with locked(home):
+        def ready(addresses: list[str]) -> None:
+            document = {"peer_id": home.identity.peer_id, "addresses": addresses, "api": api}
+            print(json.dumps(document) if options.json else " ".join(addresses), flush=True)
+
         dim = home.config.dim or home_encoder(home).dim
         settings = Settings(
             home.config.platform,
@@ -76,7 +86,22 @@ def run_start(options: Namespace) -> None:
         )
         if options.capture:
             transport = Capture(transport, Path(options.capture))
-        run_node(Runtime(home, engine, transport, home_ranker(home), home_learner(home, dim)), ready)
+        run_node(
+            Runtime(home, engine, transport, home_ranker(home, live, open_encoder), home_learner(home, dim)), ready
+        )
+
+
+def start_api(
+    options: Namespace, home: Home, live: LiveIndex, open_encoder: Callable[[], Encoder], open_things: ExitStack
+) -> str:
+    """Serve API and page for as long as `open_things` are open; their address. Raises: UserError."""
+    from node.api_server import bind_api, serving
+
+    place = bind_api(options.api, home)
+    open_things.enter_context(serving(place, home, live, open_encoder, tuple(map(Path, options.images))))
+    password = "" if place.token is None else f"; the password is in {home.folder / 'api_token'}, any name will do"
+    print(f"page and API at {place.url}{password}", file=sys.stderr, flush=True)
+    return place.url
 
 
 def learning_plan(models: str, epsilon: str, period_seconds: float, encoder: str) -> LearningPlan:

@@ -89,7 +89,7 @@ def create_home(folder: Path, config: Config) -> Home:
         folder.mkdir(parents=True, exist_ok=True)
         seed = _write_key(folder / "key")
         content = json.dumps(asdict(config), indent=2, ensure_ascii=False) + "\n"
-        _write_whole(folder / "config.json", content.encode(), 0o644)
+        write_whole(folder / "config.json", content.encode(), 0o644)
     except OSError as error:
         raise UserError(f"can't make a node in {folder}: {error.strerror or error}") from error
     if len(seed) != SEED_BYTES:
@@ -128,11 +128,11 @@ def _write_key(path: Path) -> bytes:
     if path.exists() and path.stat().st_size:
         return path.read_bytes()
     seed = os.urandom(SEED_BYTES)
-    _write_whole(path, seed, 0o600)
+    write_whole(path, seed, 0o600)
     return seed
 
 
-def _write_whole(path: Path, content: bytes, mode: int) -> None:
+def write_whole(path: Path, content: bytes, mode: int) -> None:
     """A full disk must not leave half a file that the next attempt takes for a whole one."""
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)

@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class UserError(Exception):
     """Something the owner can mend: a wrong file, a wrong name, a missing option."""
+
+
+class NotFoundError(UserError):
+    """What is asked for is not here: over HTTP another status, on the command line the same mistake."""

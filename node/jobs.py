@@ -1,12 +1,11 @@
 """Heavy work for the engine, done where it keeps nobody waiting: ranking for peers' queries, with encoder and index.
 
-The engine orders a job and hears its result as an event. A `Ranker` belongs to one worker thread; it reads the store
-over a connection of its own and keeps the index until a catalog changed.
+The engine orders a job and hears its result as an event. A `Ranker` belongs to one worker thread and reads the store
+over a connection of its own.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -21,10 +20,9 @@ from node.cards import parse_taste
 from node.config import Home
 from node.database import Database
 from node.events import Rank, Ranked, RankedHead, RankedItem
-from node.index import Index, Remembered
-from node.replicas import HeldCatalog, Replicas
-from node.session import home_encoder, home_index
-from node.store import Store
+from node.index import Index
+from node.live_index import Held, LiveIndex
+from node.replicas import Replicas
 from protocol.card import open_card
 from protocol.identity import parse_peer_id, peer_id
 from protocol.limits import RemoteError
@@ -35,8 +33,6 @@ from protocol.vectors import parse_vectors
 if TYPE_CHECKING:
     from models.clip import Encoder
 
-# An index is read again at most this often, however fast catalogs change. The answer names the versions ranked over.
-RELOAD_SECONDS = 2.0
 NOTHING = Ranked("", (), ())
 
 
@@ -59,26 +55,17 @@ def rule_of(kind: str) -> str:
 class Ranker:
     """Answers `Rank` jobs from one store. Used by one thread at a time.
 
-    `open_database` and `open_encoder` are called once, when first needed; `load` makes the index of a store; `clock`
-    counts seconds.
+    `open_database` and `open_encoder` are called once, when first needed.
     """
 
     def __init__(
-        self,
-        open_database: Callable[[], Database],
-        load: Callable[[Store], Index],
-        open_encoder: Callable[[], Encoder],
-        clock: Callable[[], float] = time.monotonic,
+        self, live: LiveIndex, open_database: Callable[[], Database], open_encoder: Callable[[], Encoder]
     ) -> None:
+        self._live = live
         self._open_database = open_database
-        self._load = load
         self._open_encoder = open_encoder
-        self._clock = clock
-        self._held: list[HeldCatalog] = []
-        self._forks: list[tuple[bytes, bytes]] = []
-        self._index: Index | None = None
+        self._held: Held | None = None
         self._allowed_I: Flags = np.zeros(0, bool)
-        self._loaded = 0.0
 
     @cached_property
     def _database(self) -> Database:
@@ -93,7 +80,8 @@ class Ranker:
 
         Jobs that wait together are scored together: reading the items once is most of the work.
         """
-        index = self._fresh_index()
+        held = self._current()
+        index = held.index
         if not index.stored:
             return [Ranked(rule_of(job.kind), (), ()) for job in jobs]
         subjects = [self._find_subject(index, job) for job in jobs]
@@ -104,7 +92,7 @@ class Ranker:
         text_QD = np.concatenate([subject.text_1D for subject in known])
         scores = iter(vector_similarity(index.items, image_QD, text_QD))
         return [
-            self._ranked(index, job, subject, next(scores)) if subject is not None else NOTHING
+            self._ranked(held, job, subject, next(scores)) if subject is not None else NOTHING
             for job, subject in zip(jobs, subjects, strict=True)
         ]
 
@@ -127,20 +115,17 @@ class Ranker:
             return None
         return Subject(centre(image_1D, index.items.image_mean_D), centre(text_1D, index.items.text_mean_D))
 
-    def _fresh_index(self) -> Index:
-        """The index over the catalogs as they are, or were a moment ago."""
-        replicas = Replicas(self._database)
-        held, forks = replicas.held(), replicas.forks()
-        changed = (held, forks) != (self._held, self._forks)
-        if self._index is None or (changed and self._clock() - self._loaded > RELOAD_SECONDS):
-            self._index = self._load(Store(self._database))
-            self._held, self._forks, self._loaded = held, forks, self._clock()
-            # Items of catalogs that have a signed version: an answer must say which versions it ranked over.
-            signed = {one.catalog for one in held if one.head is not None}
-            self._allowed_I = np.array([stored.catalog in signed for stored in self._index.stored], bool)
-        return self._index
+    def _current(self) -> Held:
+        """The index, and which of its rows may be told: an answer must say which versions it ranked over."""
+        held = self._live.current()
+        if held is not self._held:
+            signed = {one.catalog for one in held.catalogs if one.head is not None}
+            self._allowed_I = np.array([stored.catalog in signed for stored in held.index.stored], bool)
+            self._held = held
+        return held
 
-    def _ranked(self, index: Index, job: Rank, subject: Subject, scores_I: Scores) -> Ranked:
+    def _ranked(self, held: Held, job: Rank, subject: Subject, scores_I: Scores) -> Ranked:
+        index = held.index
         if subject.price_2 is not None:
             scores_I = scores_I + price_terms(index.items) @ subject.price_2
         allowed_I = self._allowed_I
@@ -148,19 +133,18 @@ class Ranker:
             allowed_I = allowed_I.copy()
             allowed_I[subject.itself] = False
         replicas = Replicas(self._database)
-        heads = [held for held in self._held if held.head is not None and held.catalog in index.catalogs]
-        places = {held.catalog: place for place, held in enumerate(heads)}
+        heads = [one for one in held.catalogs if one.head is not None and one.catalog in index.catalogs]
+        places = {one.catalog: place for place, one in enumerate(heads)}
         items = []
         for row in top_rows(scores_I, job.k, allowed_I).tolist():
             stored = index.stored[row]
             record = replicas.record_hash(stored.catalog, item_key(stored.item.item))
             if record is not None:
                 items.append(RankedItem(places[stored.catalog], stored.item.item, record, float(scores_I[row])))
-        sealed = tuple(RankedHead(parse_peer_id(held.publisher), held.head or b"") for held in heads)
+        sealed = tuple(RankedHead(parse_peer_id(one.publisher), one.head or b"") for one in heads)
         return Ranked(rule_of(job.kind), sealed, tuple(items))
 
 
-def home_ranker(home: Home) -> Ranker:
+def home_ranker(home: Home, live: LiveIndex, open_encoder: Callable[[], Encoder]) -> Ranker:
     """Answers peers' queries from this home."""
-    load = partial(home_index, home, known=Remembered())
-    return Ranker(partial(Database, home.database), load, partial(home_encoder, home))
+    return Ranker(live, partial(Database, home.database), open_encoder)

@@ -107,6 +107,33 @@ class PictureCache:
         return self._folder / hashlib.sha256(url.encode()).hexdigest()
 
 
+class ShownPictures:
+    """Pictures that the page shows: from the shop's folders, else as they were once fetched."""
+
+    def __init__(self, folders: Sequence[PictureFolder], fetched: Path) -> None:
+        self._folders = folders
+        self._fetched = PictureCache(fetched) if fetched.is_dir() else None
+
+    def find(self, item: str, url: str) -> Path | None:
+        """The file, by the item's address or else by its id."""
+        for folder in self._folders:
+            found = folder.find([url] if url else [], item)
+            if found is not None:
+                return found
+        return self._fetched.find(url) if self._fetched is not None and url else None
+
+
+def picture_type(path: Path) -> str | None:
+    """The media type of a file that is a picture, whatever its name says; None for anything else."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            return Image.MIME.get(picture.format or "")
+    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError):
+        return None
+
+
 def read_url(url: str) -> bytes:
     """One picture's bytes. Raises: ValueError (not http, not a picture, too big, too slow) or OSError."""
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):

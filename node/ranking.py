@@ -15,7 +15,7 @@ import numpy as np
 from models.content import Content
 from models.diversity import diverse_rows
 from models.features import PortableTaste
-from models.fusion import Flags, similarity, text_similarity
+from models.fusion import Flags, similarity, similarity_between, text_similarity
 from models.interactions import History, Interactions, Rows, Values, interactions_of
 from models.popularity import Popularity
 from models.quota import FREE, quota_of, within_quota
@@ -102,7 +102,10 @@ def recommend(
     allowed_I[history.items] = False
     pick = partial(top_rows, scores_I, k) if len(history) else partial(diverse_rows, index.items, scores_I, k)
     rows = _shared_out(index, pick, allowed_I, k, platform)
-    reasons = [_reason(index, fitted, everyone, history, int(row)) for row in rows]
+    near_RH = similarity_between(index.items, rows, history.items)
+    reasons = [
+        _reason(index, fitted, everyone, history, int(row), near_H) for row, near_H in zip(rows, near_RH, strict=True)
+    ]
     return Recommendation(user, chosen, len(history), _results(index, rows, scores_I, reasons))
 
 
@@ -165,10 +168,12 @@ def histories_of(index: Index, ratings: Sequence[Rating], users: list[str]) -> l
     return [History(np.array(rows[user], np.int64), np.array(values[user], np.float32)) for user in users]
 
 
-def _reason(index: Index, model: Recommender, everyone: Interactions, history: History, row: int) -> str:
-    """Why this item: the rating that did most for it, or what others here made of it."""
+def _reason(
+    index: Index, model: Recommender, everyone: Interactions, history: History, row: int, near_H: Values
+) -> str:
+    """Why this item: the rating that did most for it, or what others here made of it. `near_H`: how alike what the user
+    rated is to it."""
     if len(history):
-        near_H = similarity(index.items, np.array([row]))[0, history.items]
         parts_H = model.contributions(history, row)
         # A liked thing that it resembles says more to people than a disliked one that it differs from.
         # What it does not resemble it may share its admirers with, or not.

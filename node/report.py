@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from node.money import decimals
-from node.ranking import Result
 from protocol.records import Item
 
 
@@ -36,13 +35,11 @@ def item_line(document: dict[str, Any]) -> str:
     return f"{document['item']:>14}  {document['platform']:12} {document['name']}{price}"
 
 
-def results_report(head: dict[str, Any], results: list[Result]) -> Report:
-    documents, lines = [], []
-    for place, result in enumerate(results, 1):
-        document = {**item_document(result.publisher, result.platform, result.item), "score": result.score}
-        lines.append(f"{place:3}. {item_line(document)}  [{result.score:.3f}]")
-        if result.reason:
-            document["reason"] = result.reason
-            lines.append(f"       {result.reason}")
-        documents.append(document)
-    return Report({**head, "items": documents}, lines or ["nothing to show: the catalog is empty"])
+def results_report(document: dict[str, Any]) -> Report:
+    """A list, best first, for a person too."""
+    lines = []
+    for place, item in enumerate(document["items"], 1):
+        lines.append(f"{place:3}. {item_line(item)}  [{item['score']:.3f}]")
+        if "reason" in item:
+            lines.append(f"       {item['reason']}")
+    return Report(document, lines or ["nothing to show: the catalog is empty"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -17,10 +18,9 @@ from models.features import basis_of, features_of
 from models.fusion import image_weight_of
 from node.config import Home
 from node.database import Database
-from node.errors import UserError
+from node.errors import NotFoundError, UserError
 from node.index import Index, Remembered, load_index
 from node.learned import Learned
-from node.ranking import RESULTS_MAX
 from node.store import Store, StoredItem
 from node.taught import Taught, taught_by
 
@@ -75,10 +75,14 @@ def home_taught(home: Home, store: Store) -> Taught | None:
 
 
 def find_item(store: Store, reference: str) -> list[StoredItem]:
-    """Items of that id, or of PUBLISHER/ITEM (peer id or platform): none, one, or several shops'."""
-    found = store.find_items(reference)
+    """Items of that id, or of PUBLISHER/ITEM (peer id or platform): none, one, or several shops'.
+
+    Behind a peer id that is known, it is that publisher's item, whatever others call theirs.
+    """
+    publisher, _, item = reference.partition("/")
+    is_theirs = "/" in reference and any(publisher == c.publisher for c in store.catalogs())
+    found = [] if is_theirs else store.find_items(reference)
     if not found:
-        publisher, _, item = reference.partition("/")
         numbers = {c.catalog for c in store.catalogs() if publisher in (c.publisher, c.platform)}
         found = [one for one in store.find_items(item) if one.catalog in numbers]
     return found
@@ -88,7 +92,7 @@ def the_item(store: Store, reference: str) -> StoredItem:
     """The one item meant. Raises: UserError when there is none, or more than one."""
     found = find_item(store, reference)
     if not found:
-        raise UserError(f"no item {reference!r} is known here; p2prec search or p2prec catalog list shows what is")
+        raise NotFoundError(f"no item {reference!r} is known here; p2prec search or p2prec catalog list shows what is")
     if len(found) > 1:
         shops = {c.catalog: c.platform for c in store.catalogs()}
         names = " or ".join(f"{shops[one.catalog]}/{reference}" for one in found)
@@ -96,15 +100,14 @@ def the_item(store: Store, reference: str) -> StoredItem:
     return found[0]
 
 
-def results_wanted(k: int) -> int:
-    if not 1 <= k <= RESULTS_MAX:
-        raise UserError(f"-k must be 1 to {RESULTS_MAX}")
-    return k
-
-
 def known_platform(index: Index, platform: str | None) -> str | None:
     """The platform asked for. Raises: UserError when no catalog has that name."""
     names = sorted({catalog.platform for catalog in index.catalogs.values()})
     if platform is not None and platform.casefold() not in {name.casefold() for name in names}:
-        raise UserError(f"no platform {platform!r} is known here; there are: {', '.join(names) or 'none'}")
+        raise NotFoundError(f"no platform {platform!r} is known here; there are: {', '.join(names) or 'none'}")
     return platform
+
+
+def now_ms() -> int:
+    """Unix milliseconds, as a command begins."""
+    return time.time_ns() // 1_000_000

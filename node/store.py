@@ -267,6 +267,28 @@ class Store:
         )
         return [Rating(*cast(tuple[str, str, str, float, int], row)) for row in rows]
 
+    def remove_rating(self, user: str, publisher: str, item: str) -> bool:
+        """Take an opinion back; whether there was one."""
+        with self._database.transaction() as connection:
+            done = connection.execute(
+                "DELETE FROM rating WHERE user = ? AND publisher = ? AND item = ?", (user, publisher, item)
+            )
+        return done.rowcount > 0
+
+    def users(self, prefix: str, most: int) -> list[tuple[str, int]]:
+        """Up to `most` users whose name begins so, with how much each has rated; those with a card only, too."""
+        rows = self._database.rows(
+            "SELECT user, sum(n) FROM ("
+            " SELECT * FROM (SELECT user, count(*) AS n FROM rating WHERE user >= ?1 AND substr(user, 1, ?2) = ?1"
+            " GROUP BY user ORDER BY user LIMIT ?3) UNION ALL"
+            " SELECT * FROM (SELECT user, 0 FROM card WHERE user >= ?1 AND substr(user, 1, ?2) = ?1"
+            " ORDER BY user LIMIT ?3)) GROUP BY user ORDER BY user LIMIT ?3",
+            prefix,
+            len(prefix),
+            most,
+        )
+        return cast(list[tuple[str, int]], rows)
+
     # -- visitors ------------------------------------------------------------------------------------------------
 
     def write_card(self, user: str, sealed: bytes) -> None:

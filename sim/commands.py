@@ -20,6 +20,12 @@ def add(commands: Any) -> None:
     )
     demo.add_argument("--out", metavar="DIR", help="where the demo goes (default: p2prec-demo in this folder)")
     demo.add_argument("--seed", type=int, default=0, help="which shops and customers (default 0)")
+    demo.add_argument(
+        "--port",
+        metavar="P",
+        type=int,
+        help="then serve the shops' web pages at 127.0.0.1, ports P and P+1 (0: free ones), until stopped",
+    )
     sim = commands.add_parser("sim", help="simulate networks of nodes; judge recommenders on any ratings")
     # The parser class of the command line, whose complaints are one line.
     verbs = sim.add_subparsers(metavar="VERB", required=True, parser_class=type(sim))

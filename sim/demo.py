@@ -24,12 +24,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from node.cli import build_parser
+from node.cli import build_parser, show
 from node.config import Home, load_home
 from node.errors import UserError
 from node.report import Report, item_line
 from node.session import open_encoder, open_store
 from sim.datasets import IMAGE_SIZE, Demo, write_demo, write_whole
+from sim.demo_page import checked_port, serve_pages
 from sim.personas import Persona
 from sim.processes import NodeProcess, wait_until
 
@@ -42,7 +43,7 @@ _RECOMMENDED = 5
 _ELSEWHERE = 3
 _ASKED = "red floral dress"
 _SEED_MAX = 2**32 - 1
-_TOGETHER = "The nodes are stopped. Each still holds the other's catalog, and not one of the other's customers."
+_TOGETHER = "Each node holds the other's catalog, and not one of the other's customers."
 
 
 @dataclass(slots=True)
@@ -58,13 +59,26 @@ class Clock:
         self.seconds[name] = round(time.perf_counter() - started, 2)
 
 
-def run_demo(options: Namespace) -> Report:
-    """The command."""
+def run_demo(options: Namespace) -> Report | None:
+    """The command. With --port it serves both pages until it is stopped."""
     if options.home:
         raise UserError("demo makes two homes of its own; say where with --out DIR, not with --home")
     if not 0 <= options.seed <= _SEED_MAX:
         raise UserError(f"--seed must be 0 to {_SEED_MAX}")
-    return show_demo(Path(options.out or DEFAULT_FOLDER).expanduser(), options.seed)
+    port = None if options.port is None else checked_port(options.port)
+    folder = Path(options.out or DEFAULT_FOLDER).expanduser()
+    report = show_demo(folder, options.seed)
+    if port is None:
+        report.lines.append("See it in a browser: p2prec demo --port 8080" + f" --out {folder}" * bool(options.out))
+        return report
+
+    def ready(pages: list[str]) -> None:
+        named = dict(zip((str(shop["platform"]) for shop in report.document["shops"]), pages, strict=True))
+        lines = [*report.lines, "", *(f"{name}'s page: {page}" for name, page in named.items()), "Ctrl-C stops both."]
+        show(Report({**report.document, "pages": named}, lines), as_json=options.json)
+
+    serve_pages([Path(shop["home"]).parent for shop in report.document["shops"]], port, ready)
+    return None
 
 
 def show_demo(folder: Path, seed: int, *, image_size: int = IMAGE_SIZE, sizes: Sequence[int] | None = None) -> Report:

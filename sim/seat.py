@@ -18,6 +18,7 @@ from node.index import Index, load_index
 from node.jobs import Ranker
 from node.learner import Learner, StoreReader
 from node.learning_service import NO_LEARNING, LearningPlan
+from node.live_index import LiveIndex
 from node.query_service import Policy
 from node.replicas import Replicas
 from node.store import Store, Write
@@ -154,7 +155,8 @@ def make_seat(seed: int, number: int, plan: Plan, space: Space, indexes: Indexes
     )
     noise = np.random.default_rng([seed, number])
     learner = Learner(StoreReader(lambda: database, indexes.load), space.basis, lambda: noise)
-    ranker = Ranker(lambda: database, indexes.load_own, space.open_encoder or _no_texts, lambda: now() / 1000)
+    live = LiveIndex(lambda: database, indexes.load_own, lambda: now() / 1000)
+    ranker = Ranker(live, lambda: database, space.open_encoder or _no_texts)
     catalog = Store(database).own_catalog(identity.peer_id, plan.platform, space.fingerprint.hex())
     return Seat(number, identity, plan.platform, database, settings, learner, ranker, catalog, plan.clock_ms)
 

@@ -8,7 +8,8 @@ from models.features import PortableTaste
 from node.cards import pack_taste
 from node.events import Rank
 from node.index import load_index
-from node.jobs import RELOAD_SECONDS, Ranker
+from node.jobs import Ranker
+from node.live_index import RELOAD_SECONDS, LiveIndex
 from node.replicas import Replicas
 from protocol.card import Card, seal_card
 from tests.node.network.homes import DIM, ENCODER, Node, identity, vector_of, write_of
@@ -29,12 +30,10 @@ class Asked:
         self.node.store.write_items(other, [write_of(item) for item in ("x0", "x1")])
         self.node.replicas.complete(other, b"other head", "Corso", ENCODER.hex())
         self.now = 0.0
-        self.ranker = Ranker(
-            lambda: self.node.database,
-            lambda store: load_index(store, ENCODER.hex(), 0.5, DIM),
-            no_encoder,  # type: ignore[arg-type]
-            lambda: self.now,
+        live = LiveIndex(
+            lambda: self.node.database, lambda store: load_index(store, ENCODER.hex(), 0.5, DIM), lambda: self.now
         )
+        self.ranker = Ranker(live, lambda: self.node.database, no_encoder)  # type: ignore[arg-type]
 
     def rank(self, kind: str, subject: bytes) -> list[str]:
         (ranked,) = self.ranker.run([Rank(kind, subject, 10)])

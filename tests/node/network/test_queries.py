@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from node.config import Config, Home
-from node.jobs import home_ranker
+from node.jobs import Ranker, home_ranker
+from node.live_index import home_live_index
+from node.session import home_encoder
 from node.transport import Ask
 from protocol.heads import open_head
 from protocol.identity import parse_peer_id
@@ -32,6 +34,10 @@ from tests.node.network.heap import Heap, parse_frame
 from tests.node.network.homes import DIM, ENCODER, Node, identity, vector_of, write_of
 
 
+def ranker_of(home: Home) -> Ranker:
+    return home_ranker(home, home_live_index(home), lambda: home_encoder(home))
+
+
 class Shops:
     """A asks, B answers; both hold both catalogs."""
 
@@ -50,7 +56,7 @@ class Shops:
         )
         self.home = Home(folder / "b", Config("Bella", "tiny", ENCODER.hex(), DIM), self.b.identity)
         self.heap.add(self.a.peer, self.a.engine())
-        self.heap.add(self.b.peer, self.b.engine(), home_ranker(self.home))
+        self.heap.add(self.b.peer, self.b.engine(), ranker_of(self.home))
         whole = lambda: self.a.whole(self.b) and self.b.whole(self.a)  # noqa: E731
         assert self.heap.run(30, lambda: bool(whole()))
 
@@ -177,7 +183,7 @@ def test_a_query_is_answered_once_also_across_a_restart(shops: Shops) -> None:
     assert shops.send(sealed) == "answered"
     assert shops.send(sealed) == "replayed"
     shops.heap.remove(shops.b.peer)
-    shops.heap.add(shops.b.peer, shops.b.engine(), home_ranker(shops.home))
+    shops.heap.add(shops.b.peer, shops.b.engine(), ranker_of(shops.home))
     assert shops.heap.run(30, lambda: shops.b.peer in shops.heap.seats[shops.a.peer].peers)
     assert shops.send(sealed) == "replayed"
 

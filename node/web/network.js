@@ -1,0 +1,94 @@
+// Whom this node knows, what it holds of them, what they learned together, and signed questions to them.
+
+import { get, post, postBytes } from "./api.js";
+import { count, make, table } from "./dom.js";
+import { grid } from "./items.js";
+import { guarded } from "./trouble.js";
+
+const REFRESH_MS = 2000;
+
+export async function network(view, _, alive) {
+  const state = make("div", {});
+  const first = await get("status");
+  if (!alive()) return;
+  view.replaceChildren(state, asking(first));
+  const refresh = (status) => state.replaceChildren(...sections(status));
+  refresh(first);
+  const tick = async () => {
+    if (!alive()) return;
+    const status = document.hidden ? undefined : await guarded(() => get("status"));
+    if (status && alive()) refresh(status);
+    setTimeout(tick, REFRESH_MS);
+  };
+  setTimeout(tick, REFRESH_MS);
+}
+
+function sections(status) {
+  return [
+    make("h2", {}, "Catalogs"),
+    table(["Shop", "Items", "", "Signed", "State", "Publisher"], status.catalogs.map((one) => [
+      one.platform, `${one.items_known.toLocaleString("en")} of ${one.items_total.toLocaleString("en")}`,
+      make("progress", { value: one.items_known, max: Math.max(one.items_total, 1), "aria-label": "items here" }),
+      one.version && new Date(one.version).toLocaleString(), one.comparable || one.state === "empty" ? one.state : `${one.state}, another encoder`,
+      key(one.publisher),
+    ])),
+    make("h2", {}, "Peers"),
+    status.peers.length ? table(["Peer", "", "Score", "Faults"], status.peers.map((one) => [
+      key(one.peer_id), one.banned_seconds ? `banned for ${one.banned_seconds} s` : one.connected ? "connected" : "gone", String(one.score), pairs(one.faults),
+    ])) : make("p", { class: "empty" }, "Nobody yet: start the node with --peer ADDRESS, or --mdns."),
+    make("p", { class: "addresses" }, "This node: ", ...status.addresses.map((one) => make("code", {}, one))),
+    make("h2", {}, "Learned together"),
+    status.models.length ? table(["Model", "Age", "Users here", "Nodes", "", "Updates accepted", "Refused", "Privacy"], status.models.map(learned))
+      : make("p", { class: "empty" }, "Nothing yet."),
+    make("h2", {}, "Bytes"),
+    table(["Kind", "In", "Out"], kinds(status).map((kind) => [kind, bytes(status.bytes_in[kind]), bytes(status.bytes_out[kind])])),
+  ];
+}
+
+function learned(one) {
+  const helps = new Map([[null, "nobody heard yet"], [true, "the network helps"], [false, "does not help: ranks alone"]]);
+  const sum = (name) => String(Object.values(one.ledger).reduce((total, entry) => total + entry[name], 0));
+  const privacy = !one.published ? "nothing published" : one.epsilon === null ? "none promised" : `ε ${one.epsilon.toFixed(2)}`;
+  return [one.model.replaceAll("_", " "), String(one.age), String(one.users), String(one.nodes), helps.get(one.network_helps), sum("accepted"), sum("refused"), one.stopped ?? privacy];
+}
+
+function kinds(status) {
+  return [...new Set([...Object.keys(status.bytes_in), ...Object.keys(status.bytes_out)])].sort();
+}
+
+function bytes(number) {
+  return number === undefined ? "–" : number.toLocaleString("en");
+}
+
+function pairs(faults) {
+  return Object.entries(faults ?? {}).map(([reason, times]) => `${reason} ${times}`).join(", ");
+}
+
+function key(peer) {
+  return make("code", { title: peer }, `…${peer.slice(-8)}`);
+}
+
+// A signed question to a peer; its answer is a receipt, checked here and kept by whoever asked.
+function asking(status) {
+  const others = status.catalogs.filter((one) => one.publisher !== status.peer_id && one.platform);
+  const whom = make("select", { "aria-label": "Peer" }, others.map((one) => make("option", { value: one.publisher }, one.platform)));
+  const words = make("input", { type: "text", placeholder: "black jeans", "aria-label": "Question", required: true });
+  const answer = make("div", {});
+  const ask = (event) => {
+    event.preventDefault();
+    guarded(async () => {
+      const document = await post("query", { peer: whom.value, text: words.value });
+      const receipt = Uint8Array.from(atob(document.receipt), (letter) => letter.charCodeAt(0));
+      const checked = await postBytes("verify", receipt);
+      const address = URL.createObjectURL(new Blob([receipt]));
+      answer.replaceChildren(
+        make("p", { class: "told" }, checked.valid
+          ? `${count(checked.items.length, "item")}, signed by …${checked.signed_by.slice(-8)} at ${new Date(checked.at).toLocaleTimeString()}: the receipt is valid. `
+          : `The receipt is not valid: ${checked.reason}. `, make("a", { href: address, download: "answer.p2prec" }, "Keep it")),
+        grid(document.items));
+    });
+  };
+  const form = others.length ? make("form", { class: "searching", onsubmit: ask }, whom, words, make("button", {}, "Ask"))
+    : make("p", { class: "empty" }, "No other shop is known yet.");
+  return make("section", {}, make("h2", {}, "Ask another shop's node"), form, answer);
+}

@@ -1,0 +1,64 @@
+"""Two shops as two running nodes that hold each other's catalog, one with its API and page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from node import cli
+from node.config import Home, load_home
+from sim.processes import NodeProcess, wait_until
+from tests.node.api.client import Client
+from tests.node.conftest import write_catalog, write_pictures
+
+ITEMS = {"Asolo": 24, "Bella": 12}
+# Ids are the same in both shops: only with its publisher is it said which item is meant.
+
+
+class Shops:
+    """`asked` has the API; `other` is its peer."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        self.homes = {platform: make_home(folder / platform, platform, n) for platform, n in ITEMS.items()}
+        learn = ("--learn", "none")
+        self.other = stack.enter_context(NodeProcess(self.homes["Bella"], *learn))
+        self.other.ready()
+        images = [word for name in ITEMS for word in ("--images", str(folder / name / "images"))]
+        peer = ("--peer", self.other.address, "--api", "127.0.0.1:0", *images)
+        self.asked = stack.enter_context(NodeProcess(self.homes["Asolo"], *learn, *peer))
+        self.url = str(self.asked.ready()["api"])
+        self.client = Client(self.url)
+        wait_until(self.agree)
+
+    def agree(self) -> bool:
+        catalogs = self.client.get("status")["catalogs"]
+        return {one["platform"]: one["items_known"] for one in catalogs if one["state"] == "whole"} == ITEMS
+
+    def publisher(self, platform: str) -> str:
+        return self.homes[platform].identity.peer_id
+
+    def item(self, platform: str, item: str) -> str:
+        return f"{self.publisher(platform)}/{item}"
+
+
+def make_home(folder: Path, platform: str, n: int) -> Home:
+    """A shop of n garments with pictures, through the command line."""
+    folder.mkdir()
+    catalog, images = write_catalog(folder / "catalog.csv", n), write_pictures(folder / "images", n)
+    home = str(folder / "home")
+    for words in (
+        ("init", "--platform", platform),
+        ("catalog", "import", str(catalog), "--images", str(images)),
+    ):
+        assert cli.run([*words, "--home", home, "--json"]) == 0
+    return load_home(folder / "home")
+
+
+@pytest.fixture(scope="module")
+def shops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shops]:
+    with ExitStack() as stack:
+        yield Shops(tmp_path_factory.mktemp("shops"), stack)

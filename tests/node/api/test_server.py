@@ -1,0 +1,137 @@
+"""The API as a server: where it listens, whom it waits for, and that it never keeps its node from stopping."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from node import cli
+from node.config import Home
+from sim.processes import NodeProcess
+from tests.node.api.client import Client, RefusedError
+from tests.node.api.conftest import make_home
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return make_home(tmp_path_factory.mktemp("server") / "shop", "Asolo", 8)
+
+
+def start(home: Home, *arguments: str) -> NodeProcess:
+    return NodeProcess(home, "--learn", "none", *arguments)
+
+
+def test_without_the_option_nothing_listens(home: Home) -> None:
+    with start(home) as node:
+        assert node.ready()["api"] is None
+
+
+@pytest.mark.parametrize(
+    "address", ["nonsense", ":8080", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000", "127.0.0.1:²"]
+)
+def test_an_address_that_is_none_is_a_mistake(home: Home, address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["node", "start", "--api", address, "--home", str(home.folder)]) == 2
+    assert "must be HOST:PORT" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_a_mistake(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert cli.run(["node", "start", "--api", address, "--home", str(home.folder)]) == 2
+    assert "can't listen" in capsys.readouterr().err
+
+
+def test_images_that_are_no_folder_are_a_mistake(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["node", "start", "--api", "127.0.0.1:0", "--images", "/nowhere", "--home", str(home.folder)]
+    assert cli.run(words) == 2
+    assert "is not a folder" in capsys.readouterr().err
+
+
+def test_beyond_this_machine_a_token_is_asked_for(home: Home) -> None:
+    token_file = home.folder / "api_token"
+    with start(home, "--api", "0.0.0.0:0") as node:
+        port = str(node.ready()["api"]).rpartition(":")[2]
+        token = token_file.read_text().strip()
+        assert stat.S_IMODE(token_file.stat().st_mode) == 0o600
+        url = f"http://127.0.0.1:{port}"
+        for wrong in (Client(url), Client(url, Authorization="Bearer no")):
+            with pytest.raises(RefusedError, match="api_token") as refused:
+                wrong.get("status")
+            assert refused.value.status == 401
+        assert Client(url, Authorization=f"Bearer {token}").get("status")["platform"] == "Asolo"
+    with start(home, "--api", "0.0.0.0:0") as node:
+        node.ready()
+        assert token_file.read_text().strip() == token, "drawn once"
+
+
+def test_a_page_of_another_name_is_refused_on_this_machine(home: Home) -> None:
+    with start(home, "--api", "127.0.0.1:0") as node:
+        client = Client(str(node.ready()["api"]))
+        status, _, body = client.ask("GET", "/api/users", Host="evil.example")
+        assert status == 403 and b"answers to localhost" in body
+
+
+def test_garbage_is_answered_or_closed_and_the_next_is_served(home: Home) -> None:
+    with start(home, "--api", "127.0.0.1:0") as node:
+        client = Client(str(node.ready()["api"]))
+        for garbage in (
+            b"\x00" * 64,
+            b"GET\r\n\r\n",
+            b"GET / HTTP/9.9\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + os.urandom(200),
+            b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n",
+            b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 20_000 + b"\r\n",
+            b"POST /api/rate HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999999999999\r\n\r\n",
+            b"POST /api/rate HTTP/1.1\r\nhost: localhost\r\ncontent-length: -1\r\n\r\n",
+            b"POST /api/rate HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+            b"GET /api/item?item=%ff%fe%00 HTTP/1.1\r\nhost: localhost\r\n\r\n",
+            b"GET / HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+            b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        ):
+            with client.raw() as raw:
+                try:
+                    raw.sendall(garbage)
+                    raw.shutdown(socket.SHUT_WR)
+                    while raw.recv(65536):
+                        pass
+                except (ConnectionResetError, BrokenPipeError):
+                    pass
+            assert client.get("status")["running"], garbage[:40]
+        assert node.stop() == 0
+
+
+def test_who_never_reads_or_never_speaks_does_not_keep_the_node_from_stopping(home: Home) -> None:
+    with start(home, "--api", "127.0.0.1:0") as node:
+        client = Client(str(node.ready()["api"]))
+        silent, slow, deaf = client.raw(), client.raw(), client.raw()
+        slow.sendall(b"GET / HTTP/1.1\r\nhost: loc")
+        # Answers pile up until the sockets are full.
+        request = b"GET /style.css HTTP/1.1\r\nhost: localhost\r\n\r\n"
+        deaf.settimeout(1.0)
+        try:
+            for _ in range(2000):
+                deaf.sendall(request * 50)
+        except TimeoutError:
+            pass
+        assert client.get("status")["running"]
+        started = time.monotonic()
+        assert node.stop() == 0
+        assert time.monotonic() - started < 5.0
+        for one in (silent, slow, deaf):
+            one.close()
+
+
+def test_the_node_stops_while_somebody_waits_for_an_answer(home: Home, tmp_path: Path) -> None:
+    with start(home, "--api", "127.0.0.1:0") as node:
+        client = Client(str(node.ready()["api"]))
+        asking = client.raw()
+        # The encoder is opened for the first text: half a second at the least.
+        asking.sendall(b"GET /api/search?text=red HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert node.stop() == 0
+        asking.close()
