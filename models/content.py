@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from models.fusion import Items, similarity, similarity_sum
+from models.fusion import Items, similarity_between, similarity_sum
 from models.interactions import History, Interactions, Scale, Values
 from models.recommender import Arrays, Recommender, Scores, check_axes, check_sizes
 from models.reference import overall_mean, reference_of
@@ -44,7 +44,8 @@ class Content(Recommender):
         return scores_UI
 
     def contributions(self, history: History, item: int) -> Values:
-        parts: Values = self.weights(history) * similarity(self.items, np.array([item]))[0, history.items]
+        near_H = similarity_between(self.items, np.array([item]), history.items)[0]
+        parts: Values = self.weights(history) * near_H
         return parts
 
     def weights(self, history: History) -> Values:

@@ -7,14 +7,19 @@ printing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
+from models.content import Content
+from models.interactions import History
+from models.popularity import Popularity
 from node.cards import CARD_DAYS_MAX, card_document, card_user, make_card, visitor_taste
 from node.config import Home
 from node.errors import UserError
+from node.fits import Fits, Fitted, histories_of
 from node.index import Index
 from node.ranking import RESULTS_MAX, Result, recommend, recommend_visitor, search, similar
 from node.ratings import RATING_MAX, RATING_MIN, USER_BYTES_MAX, find_user, find_value
@@ -43,6 +48,7 @@ class Answers:
         self._store = store
         self._index = index
         self._open_encoder = open_encoder
+        self._fits = Fits(store)
 
     # -- lists -------------------------------------------------------------------------------------------------------
 
@@ -70,16 +76,24 @@ class Answers:
         user, k = checked_user(user), results_wanted(k)
         index = self._index()
         platform = known_platform(index, platform)
+        (history,) = histories_of(index, self._store.ratings(user), [user])
         sealed = None if model else self._store.find_card(user)
-        ratings = self._store.ratings()
         if sealed is not None and index.stored:
             taste = visitor_taste(sealed, self._home, index.items.image_ID.shape[1], now_ms)
-            answer = recommend_visitor(index, taste, ratings, user, k, platform)
+            content = self._fits.named(index, Content.name)
+            answer = recommend_visitor(index, taste, content, history, user, k, platform)
         else:
-            taught = None if model else home_taught(self._home, self._store)
-            answer = recommend(index, ratings, user, k, model, platform, taught)
+            answer = recommend(index, self._chosen(index, model, history), history, user, k, platform)
         items = result_documents(answer.results)
         return {"user": user, "model": answer.model, "ratings": answer.ratings, "items": items}
+
+    def _chosen(self, index: Index, model: str | None, history: History) -> Fitted:
+        """The model asked for; else for a newcomer what is popular, and for whoever has rated what nodes learned
+        together, or where that does not help what looks alike."""
+        if model is not None or not len(history):
+            return self._fits.named(index, model or Popularity.name)
+        taught = self._fits.taught(index, lambda: home_taught(self._home, self._store))
+        return taught or self._fits.named(index, Content.name)
 
     # -- items -------------------------------------------------------------------------------------------------------
 
@@ -194,8 +208,18 @@ class Answers:
 @contextmanager
 def open_answers(home: Home) -> Iterator[Answers]:
     """Answers from a home that is opened for one command, and closed afterwards."""
-    with open_store(home) as store:
+    with one_blas_thread(), open_store(home) as store:
         yield Answers(home, store, lambda: home_index(home, store), lambda: home_encoder(home))
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Within, numpy's linear algebra keeps to its caller's thread, in this whole process.
+
+    Folding a user in takes milliseconds. Shared out over threads it waits for the slowest of them, and where other
+    processes want the cores that is forty times as long (`p2prec bench api_speed`).
+    """
+    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
+    return limits
 
 
 def result_documents(results: list[Result]) -> list[dict[str, Any]]:

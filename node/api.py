@@ -40,8 +40,8 @@ from protocol.query import RESULTS_MAX as ASKED_MAX
 
 WEB = Path(__file__).parent / "web"
 K = 10
-# Fitted while somebody waits: those that are closed formulas. p2prec recommend knows all of them.
-MODELS = ("content", "item_knn", "popularity", "ridge", "taste_prior")
+# Fitted while somebody waits, so those that are quick to fit. p2prec recommend knows all of them.
+MODELS = ("content", "item_knn", "popularity", "ridge")
 # Whoever comes when so many wait already would wait for longer than people do.
 WAITING_MAX = 64
 JSON_BYTES_MAX = 16_384

@@ -22,8 +22,8 @@ from models.interactions import History, interactions_of
 from models.taste_prior import TastePrior
 from node.config import Home
 from node.errors import UserError
+from node.fits import histories_of
 from node.index import Index
-from node.ranking import histories_of
 from node.store import Rating
 from node.taught import Taught, taught_model
 from protocol.card import NONCE_BYTES, Card, open_card

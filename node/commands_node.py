@@ -51,6 +51,7 @@ def run_start(options: Namespace) -> None:
         raise UserError("--items-max must be 0 or more")
     plan = learning_plan(options.learn, options.epsilon, options.period, home.config.encoder)
 
+    from node.answers import one_blas_thread
     from node.capture import Capture
     from node.engine import Engine, Settings
     from node.jobs import home_ranker
@@ -62,6 +63,7 @@ def run_start(options: Namespace) -> None:
     from node.transport import Transport
 
     with ExitStack() as open_things:
+        open_things.enter_context(one_blas_thread())
         open_things.enter_context(locked(home))
         live, open_encoder = home_live_index(home), cache(partial(home_encoder, home))
         api = start_api(options, home, live, open_encoder, open_things) if options.api else None

@@ -154,6 +154,11 @@ class Database:
         """How many rows were written through this connection."""
         return self._connection.total_changes
 
+    @property
+    def version(self) -> tuple[int, int]:
+        """Another pair of numbers whenever anybody wrote anything."""
+        return self.changes, self._connection.execute("PRAGMA data_version").fetchone()[0]
+
     def close(self) -> None:
         self._connection.close()
 

@@ -30,8 +30,8 @@ from node.config import Home
 from node.database import MEMORY, Database
 from node.errors import UserError
 from node.events import Heard, Released, Spending, Train, Trained
+from node.fits import everybody
 from node.index import Index, Remembered
-from node.ranking import histories_of
 from node.replicas import Replicas
 from node.session import home_index
 from node.store import Rating, Store
@@ -136,7 +136,7 @@ def learning_set(index: Index, ratings: Sequence[Rating]) -> LearningSet:
 
     Rows of an index are in the order in which items came here, and what is learned must not depend on that.
     """
-    histories = histories_of(index, ratings, sorted({rating.user for rating in ratings}))
+    histories = everybody(index, ratings)
     named = sorted({(rating.publisher, rating.item) for rating in ratings} & index.rows.keys())
     rated = np.array([index.rows[name] for name in named], np.int64)
     place_I = np.empty(len(index.items), np.int64)

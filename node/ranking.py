@@ -6,25 +6,20 @@ history. Knows nothing of files, commands or printing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from models.content import Content
 from models.diversity import diverse_rows
 from models.features import PortableTaste
 from models.fusion import Flags, similarity, similarity_between, text_similarity
-from models.interactions import History, Interactions, Rows, Values, interactions_of
-from models.popularity import Popularity
+from models.interactions import History, Rows, Values
 from models.quota import FREE, quota_of, within_quota
-from models.recommender import Recommender, Scores, top_rows
-from models.registry import model_class
-from node.errors import UserError
+from models.recommender import Scores, top_rows
+from node.fits import Fitted
 from node.index import Index
-from node.store import Rating
-from node.taught import Taught, taught_model, taught_scores
 from protocol.records import Item
 
 # A card is a summary of many ratings, made elsewhere of other items.
@@ -72,67 +67,39 @@ def similar(index: Index, row: int, k: int, platform: str | None = None) -> list
 
 
 def recommend(
-    index: Index,
-    ratings: Sequence[Rating],
-    user: str,
-    k: int,
-    model: str | None = None,
-    platform: str | None = None,
-    taught: Taught | None = None,
+    index: Index, fitted: Fitted, history: History, user: str, k: int, platform: str | None = None
 ) -> Recommendation:
-    """The k best items for `user` that the user has not rated.
-
-    `ratings` are those of all local users. Without --model: for whoever has rated, by what nodes learned together,
-    `taught`, or else content-based; for a newcomer what is popular here, chosen to be unlike each other.
-    Raises: UserError for a model that does not exist.
-    """
-    users = sorted({rating.user for rating in ratings} | {user})
-    histories = histories_of(index, ratings, users)
-    history = histories[users.index(user)]
-    everyone = interactions_of(histories, len(index.stored))
-    if model is None and taught is not None and len(history):
-        chosen = taught.model
-        fitted = taught_model(taught, index, histories)
-        scores_I = taught_scores(taught, fitted, index, history)
-    else:
-        chosen = model or (Content.name if len(history) else Popularity.name)
-        fitted = _fitted(chosen, everyone, index)
-        scores_I = fitted.scores([history])[0]
+    """The k best items for `user` that the user has not rated; for a newcomer, a choice of things unlike each other."""
+    scores_I = fitted.scores(index, history)
     allowed_I = index.on_platform(platform)
     allowed_I[history.items] = False
     pick = partial(top_rows, scores_I, k) if len(history) else partial(diverse_rows, index.items, scores_I, k)
     rows = _shared_out(index, pick, allowed_I, k, platform)
     near_RH = similarity_between(index.items, rows, history.items)
-    reasons = [
-        _reason(index, fitted, everyone, history, int(row), near_H) for row, near_H in zip(rows, near_RH, strict=True)
-    ]
-    return Recommendation(user, chosen, len(history), _results(index, rows, scores_I, reasons))
-
-
-def _fitted(model: str, everyone: Interactions, index: Index) -> Recommender:
-    """Raises: UserError for a model that does not exist, or that says it can't learn from so much or so little."""
-    try:
-        return model_class(model)().fit(everyone, index.items)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    reasons = [_reason(index, fitted, history, int(row), near_H) for row, near_H in zip(rows, near_RH, strict=True)]
+    return Recommendation(user, fitted.name, len(history), _results(index, rows, scores_I, reasons))
 
 
 def recommend_visitor(
-    index: Index, taste: PortableTaste, ratings: Sequence[Rating], user: str, k: int, platform: str | None = None
+    index: Index,
+    taste: PortableTaste,
+    content: Fitted,
+    history: History,
+    user: str,
+    k: int,
+    platform: str | None = None,
 ) -> Recommendation:
     """The k best items for a visitor who brought a taste on a card, and may have rated something since.
 
-    The card counts as CARD_RATINGS ratings beside the visitor's own.
+    The card counts as CARD_RATINGS ratings beside the visitor's own, of which the `content` model makes what it can.
     """
     card_I = taste.scores(index.items)
-    users = sorted({rating.user for rating in ratings} | {user})
-    histories = histories_of(index, ratings, users)
-    history = histories[users.index(user)]
-    own_I = Content().fit(interactions_of(histories, len(index.stored)), index.items).scores([history])[0]
+    own_I = content.scores(index, history)
     if own_I.std() > 0:
         # Looks and prices together spread further than likeness alone.
         card_I = card_I * (own_I.std() / max(float(card_I.std()), 1e-12))
-    scores_I = (CARD_RATINGS * card_I + len(history) * own_I) / (CARD_RATINGS + len(history))
+    both_I = (CARD_RATINGS * card_I + len(history) * own_I) / (CARD_RATINGS + len(history))
+    scores_I: Scores = both_I.astype(np.float32)
     allowed_I = index.on_platform(platform)
     allowed_I[history.items] = False
     rows = _shared_out(index, partial(top_rows, scores_I, k), allowed_I, k, platform)
@@ -156,25 +123,11 @@ def _shared_out(index: Index, pick: Callable[[Flags], Rows], allowed_I: Flags, k
     return within_quota(pick, group_of, allowed_I, quota_of(k))
 
 
-def histories_of(index: Index, ratings: Sequence[Rating], users: list[str]) -> list[History]:
-    """Each user's ratings of items that are still known."""
-    rows: dict[str, list[int]] = {user: [] for user in users}
-    values: dict[str, list[float]] = {user: [] for user in users}
-    for rating in ratings:
-        row = index.rows.get((rating.publisher, rating.item))
-        if row is not None:
-            rows[rating.user].append(row)
-            values[rating.user].append(rating.value)
-    return [History(np.array(rows[user], np.int64), np.array(values[user], np.float32)) for user in users]
-
-
-def _reason(
-    index: Index, model: Recommender, everyone: Interactions, history: History, row: int, near_H: Values
-) -> str:
+def _reason(index: Index, fitted: Fitted, history: History, row: int, near_H: Values) -> str:
     """Why this item: the rating that did most for it, or what others here made of it. `near_H`: how alike what the user
     rated is to it."""
     if len(history):
-        parts_H = model.contributions(history, row)
+        parts_H = fitted.model.contributions(history, row)
         # A liked thing that it resembles says more to people than a disliked one that it differs from.
         # What it does not resemble it may share its admirers with, or not.
         loved_H = history.values >= history.values.mean()
@@ -183,7 +136,7 @@ def _reason(
             mine_H = np.where(kind_H, parts_H, 0)
             if mine_H.max() > 0:
                 return f"{word} {_rated(index, history, int(mine_H.argmax()))}"
-    theirs = everyone.values[everyone.items == row]
+    theirs = fitted.everyone.values[fitted.everyone.items == row]
     opinion = f"rated {theirs.mean():.1f} on average by {len(theirs)} here" if len(theirs) else "not rated here yet"
     if not len(history):
         return f"{opinion}; you have not rated anything yet"

@@ -37,9 +37,9 @@ from models.vetting import (
     twin_share,
 )
 from node.catalog import caption
+from node.fits import everybody
 from node.index import Index
 from node.pictures import PictureCache
-from node.ranking import histories_of
 from node.store import Catalog, Rating, Store
 from protocol.vectors import parse_vectors
 
@@ -112,7 +112,7 @@ def _nearest(index: Index, asked: Rows) -> list[Rows]:
 
 def _shown(index: Index, ratings: Sequence[Rating], seed: int) -> list[Rows]:
     """The content model's K best unrated items for each user who has rated something that is known here."""
-    histories = histories_of(index, ratings, sorted({rating.user for rating in ratings}))
+    histories = everybody(index, ratings)
     model = Content().fit(interactions_of(histories, len(index.stored)), index.items)
     rated = np.array([user for user, history in enumerate(histories) if len(history)], np.int64)
     lists = []

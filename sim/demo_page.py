@@ -31,10 +31,10 @@ def checked_port(port: int) -> int:
 def serve_pages(shops: Sequence[Path], port: int, ready: Callable[[list[str]], object]) -> None:
     """Run the nodes of these folders; `ready` hears the pages' addresses. Returns on SIGTERM or SIGINT."""
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     images = [word for shop in shops for word in ("--images", str(shop / "images"))]
     with ExitStack() as stack:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            stack.callback(signal.signal, number, signal.signal(number, lambda *_: stop.set()))
         nodes: list[NodeProcess] = []
         pages = []
         for place, shop in enumerate(shops):

@@ -32,9 +32,10 @@ from models.shared_models import SHARED_MODELS, shared_model
 from models.shared_taste import SharedTaste
 from node.cards import make_card, parse_taste
 from node.errors import UserError
+from node.fits import everybody, fit
 from node.index import Index, load_index
 from node.learned import Learned, LearnedRow
-from node.ranking import Recommendation, histories_of, recommend, recommend_visitor
+from node.ranking import Recommendation, recommend, recommend_visitor
 from node.store import Rating, Store
 from node.taught import Taught, taught_by, taught_model, taught_scores
 from protocol.card import Card
@@ -43,6 +44,7 @@ from sim.outcome import Row
 from sim.tastes import LIKED, RATING_MAX, RATING_MIN
 
 K, CARD_RATINGS = 10, (20, 50, 200)
+NOBODY = History(np.zeros(0, np.int64), np.zeros(0, np.float32))
 ISOLATED, P2P, POOLED, AT_B, MERGED = "isolated", "p2p", "pooled", "B's own", "taste_prior, merged only"
 WARM = "Warm"
 Line = tuple[str, str]  # What ranks, and in which setting; the latter is "" for bounds.
@@ -118,7 +120,7 @@ def open_place(store: Store, peer: str, encoder: str, fingerprint: str, columns:
     stored, rows = [index.stored[row] for row in order.tolist()], {one: row for row, one in enumerate(held)}
     index = replace(index, stored=stored, items=index.items.at(order), rows=rows, catalog_I=index.catalog_I[order])
     ratings, features = store.ratings(), features_of(encoder)
-    histories = histories_of(index, ratings, sorted({one.user for one in ratings}))
+    histories = everybody(index, ratings)
     known = {name: row for name in SHARED_MODELS if (row := learned.find(name, features)) is not None}
     taught = taught_by(learned, features, basis_of(encoder))
     return Place(peer, encoder, fingerprint, index, ratings, histories, taught, known)
@@ -189,7 +191,7 @@ class Referee:
         Of whom A can make no card, B knows nothing.
         """
         b, shop = self._b, self._world.platforms[1]
-        nothing = recommend(b.index, b.ratings, "newcomer", K, platform=shop)
+        nothing = recommend(b.index, fit(b.index, b.ratings, Popularity.name), NOBODY, "newcomer", K, shop)
         lines: Lines = {("nothing, as recommend", P2P): np.stack([self._listed(nothing)] * len(self._at_a))}
         # Of A's other users a card takes only the scale: those of some ten people give it.
         beside = self._a.ratings[:3000]
@@ -207,7 +209,8 @@ class Referee:
     def _visited(self, card: Card, shop: str) -> Recommendation:
         """B's list for who brings that card."""
         items = self._b.index.items
-        return recommend_visitor(self._b.index, parse_taste(card, items.image_ID.shape[1]), [], "asked", K, shop)
+        taste = parse_taste(card, items.image_ID.shape[1])
+        return recommend_visitor(self._b.index, taste, fit(self._b.index, [], Content.name), NOBODY, "asked", K, shop)
 
     def _card(self, told: History, beside: Sequence[Rating]) -> Card | None:
         """As A makes it of somebody's ratings beside those of others; None where they are too few, or all alike."""

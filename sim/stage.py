@@ -21,10 +21,10 @@ from models.recommender import Scores
 from models.ridge import Ridge
 from models.shared_models import BESIDE
 from node.errors import UserError
+from node.fits import everybody
 from node.index import Index
 from node.learned import Learned
 from node.learning_service import NO_LEARNING, LearningPlan
-from node.ranking import histories_of
 from node.taught import taught_by, taught_model, taught_scores
 from sim.checkers import all_checkers
 from sim.network import Link
@@ -274,7 +274,7 @@ class Stage:
         self, setting: str, model: str, seat: Seat, index: Index, periods: int
     ) -> Callable[[Sequence[History]], Scores]:
         ratings = seat.store.ratings()
-        own = histories_of(index, ratings, sorted({one.user for one in ratings}))
+        own = everybody(index, ratings)
         taught = taught_by(Learned(seat.database), FEATURES, SPACE.basis)
         if setting == POOLED:
             row = Learned(seat.database).find(TASTE, FEATURES)

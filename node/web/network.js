@@ -11,12 +11,21 @@ export async function network(view, _, alive) {
   const state = make("div", {});
   const first = await get("status");
   if (!alive()) return;
-  view.replaceChildren(state, asking(first));
-  const refresh = (status) => state.replaceChildren(...sections(status));
+  const questions = make("section", {});
+  view.replaceChildren(state, questions);
+  let known = "";
+  const refresh = (status) => {
+    state.replaceChildren(...sections(status));
+    const shops = status.catalogs.map((one) => one.publisher + one.platform).join();
+    if (shops === known) return;
+    known = shops;
+    questions.replaceChildren(...asking(status));
+  };
   refresh(first);
   const tick = async () => {
     if (!alive()) return;
-    const status = document.hidden ? undefined : await guarded(() => get("status"));
+    // The line at the top says when the node is gone.
+    const status = document.hidden ? undefined : await get("status").catch(() => undefined);
     if (status && alive()) refresh(status);
     setTimeout(tick, REFRESH_MS);
   };
@@ -76,19 +85,22 @@ function asking(status) {
   const answer = make("div", {});
   const ask = (event) => {
     event.preventDefault();
-    guarded(async () => {
-      const document = await post("query", { peer: whom.value, text: words.value });
-      const receipt = Uint8Array.from(atob(document.receipt), (letter) => letter.charCodeAt(0));
-      const checked = await postBytes("verify", receipt);
-      const address = URL.createObjectURL(new Blob([receipt]));
-      answer.replaceChildren(
-        make("p", { class: "told" }, checked.valid
-          ? `${count(checked.items.length, "item")}, signed by …${checked.signed_by.slice(-8)} at ${new Date(checked.at).toLocaleTimeString()}: the receipt is valid. `
-          : `The receipt is not valid: ${checked.reason}. `, make("a", { href: address, download: "answer.p2prec" }, "Keep it")),
-        grid(document.items));
-    });
+    answer.replaceChildren(make("p", { class: "told" }, "Asking…"));
+    guarded(() => receipt(whom.value, words.value)).then((told) => answer.replaceChildren(...(told ?? [])));
   };
   const form = others.length ? make("form", { class: "searching", onsubmit: ask }, whom, words, make("button", {}, "Ask"))
     : make("p", { class: "empty" }, "No other shop is known yet.");
-  return make("section", {}, make("h2", {}, "Ask another shop's node"), form, answer);
+  return [make("h2", {}, "Ask another shop's node"), form, answer];
+}
+
+async function receipt(peer, text) {
+  const answer = await post("query", { peer, text });
+  const bytes = Uint8Array.from(atob(answer.receipt), (letter) => letter.charCodeAt(0));
+  const checked = await postBytes("verify", bytes);
+  const at = new Date(checked.at).toLocaleTimeString();
+  const told = checked.valid
+    ? `${count(checked.items.length, "item")}, signed by …${checked.signed_by.slice(-8)} at ${at}: the receipt is valid. `
+    : `The receipt is not valid: ${checked.reason}. `;
+  const address = URL.createObjectURL(new Blob([bytes]));
+  return [make("p", { class: "told" }, told, make("a", { href: address, download: "answer.p2prec" }, "Keep it")), grid(answer.items)];
 }

@@ -55,19 +55,18 @@ function bring() {
 async function person(main, user, models, platforms, alive) {
   const chosen = { model: "", platform: "" };
   const list = make("div", { class: "list" });
-  const told = make("p", { class: "told" });
+  const told = make("p", { class: "told" }, "Looking…");
   const past = make("div", {});
   let asked = 0;
-  const fill = () => guarded(async () => {
+  const fill = async () => {
     const mine = ++asked;
-    const [answer, history] = await Promise.all([
-      get("recommend", { user, k: K, ...chosen }), get("ratings", { user }),
-    ]);
+    const found = await guarded(() => Promise.all([get("recommend", { user, k: K, ...chosen }), get("ratings", { user })]));
     if (mine !== asked || !alive()) return;
-    told.textContent = tell(answer, history);
-    list.replaceChildren(grid(answer.items, { user, rated: fill }));
-    past.replaceChildren(...rated(history, user, fill));
-  });
+    told.textContent = found ? tell(...found) : "";
+    if (!found) return;
+    list.replaceChildren(grid(found[0].items, { user, rated: fill }));
+    past.replaceChildren(...rated(found[1], user, fill));
+  };
   main.append(make("div", { class: "headline" }, make("h2", {}, `For ${user}`), take(user)), told,
     make("div", { class: "choices" }, ...choice("Shop", ["", ...platforms], "all shops", (one) => { chosen.platform = one; fill(); }),
       ...choice("Model", ["", ...models], "what serves best", (one) => { chosen.model = one; fill(); })),

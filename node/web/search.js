@@ -13,13 +13,15 @@ export async function search(view, text, alive) {
     event.preventDefault();
     location.hash = `#/search/${encodeURIComponent(words.value.trim())}`;
   };
-  const list = make("div", { class: "list" });
+  const list = make("div", { class: "list" }, make("p", { class: "told" }, "Looking…"));
   view.replaceChildren(make("form", { class: "searching", onsubmit: go }, words, make("button", {}, "Search")), list);
   words.focus();
-  await guarded(async () => {
-    const answer = text ? await get("search", { text, k: K }) : await get("items", { k: K });
-    if (!alive()) return;
-    const told = text ? `Nearest to “${text}”, over all shops` : `${answer.total.toLocaleString("en")} items of all shops, the first of them`;
-    list.replaceChildren(make("p", { class: "told" }, answer.items.length ? told : "No items yet: p2prec catalog import FILE"), grid(answer.items));
-  });
+  const answer = await guarded(() => (text ? get("search", { text, k: K }) : get("items", { k: K })));
+  if (!alive()) return;
+  list.replaceChildren(...(answer ? [make("p", { class: "told" }, tell(text, answer)), grid(answer.items)] : []));
+}
+
+function tell(text, answer) {
+  if (!answer.items.length) return "No items yet: p2prec catalog import FILE";
+  return text ? `Nearest to “${text}”, over all shops` : `${answer.total.toLocaleString("en")} items of all shops, the first of them`;
 }

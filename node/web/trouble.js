@@ -1,11 +1,11 @@
-// What went wrong, in the node's own sentence, where people see it; gone with the next thing that goes well.
+// What went wrong, in the node's own sentence, where people see it, until they do the next thing.
 
+// The action's result; undefined where it failed.
 export async function guarded(action) {
   const place = document.querySelector("#trouble");
+  place.hidden = true;
   try {
-    const result = await action();
-    place.hidden = true;
-    return result;
+    return await action();
   } catch (error) {
     place.textContent = error.message;
     place.hidden = false;

@@ -23,6 +23,7 @@ BENCHES = (
     "stream_speed",
     "query_speed",
     "index_speed",
+    "api_speed",
     "catalog_sync",
     "learning_speed",
     "quality",

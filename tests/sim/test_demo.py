@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from argparse import Namespace
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
 from node.cli import build_parser, run
+from node.config import load_home
+from node.control import is_running
 from node.errors import UserError
 from sim.demo import SHOWN, call, claim, run_demo, show_demo
+from sim.demo_page import serve_pages
 from sim.personas import PERSONAS
+from tests.node.api.client import Client
 
 SIZES = (60, 45)
 
@@ -119,3 +126,30 @@ def test_wrong_options_are_one_sentence() -> None:
 def test_the_command_line_knows_the_demo() -> None:
     options = build_parser().parse_args(["demo", "--seed", "4"])
     assert (options.function, options.seed, options.out) == ("sim.demo:run_demo", 4, None)
+
+
+def test_with_a_port_both_shops_have_a_page_until_they_are_stopped(finished: tuple[Path, dict[str, object]]) -> None:
+    folder, _ = finished
+    found = []
+
+    def look(pages: list[str]) -> None:
+        for page in pages:
+            client = Client(page)
+            found.append((client.get("status")["platform"], client.ask("GET", "/")[0]))
+            item = client.get("recommend", user=SHOWN[0])["items"][0]
+            reference = urlencode({"item": f"{item['publisher']}/{item['item']}"})
+            assert client.ask("GET", f"/api/picture?{reference}")[1]["content-type"].startswith("image/")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    serve_pages([folder / "ostrella", folder / "mayurva"], 0, look)
+    assert found == [("Ostrella", 200), ("Mayurva", 200)]
+    assert signal.getsignal(signal.SIGTERM) is before
+    for shop in ("ostrella", "mayurva"):
+        assert not is_running(load_home(folder / shop / "home"))
+
+
+@pytest.mark.parametrize("port", ["-1", "65535", "99999"])
+def test_a_port_that_can_be_none_is_a_mistake(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["demo", "--port", port, "--out", "/nowhere/at/all"]) == 2
+    assert "--port must be" in capsys.readouterr().err

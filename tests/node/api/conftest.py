@@ -10,12 +10,25 @@ import pytest
 
 from node import cli
 from node.config import Home, load_home
+from node.database import Database
+from node.store import Store, Write
+from protocol.records import Item, pack_item
 from sim.processes import NodeProcess, wait_until
 from tests.node.api.client import Client
 from tests.node.conftest import write_catalog, write_pictures
 
-ITEMS = {"Asolo": 24, "Bella": 12}
 # Ids are the same in both shops: only with its publisher is it said which item is meant.
+GARMENTS = {"Asolo": 24, "Bella": 12}
+#: What a shop can publish that means ill: no rule of the protocol says what a text may be.
+EVIL = Item(
+    item="evil",
+    name="<img src=x onerror=window.hit=1>",
+    description="</p><script>window.hit=1</script>",
+    brand="'\"><svg onload=window.hit=1>",
+    image_url="javascript:window.hit=1",
+    page_url="javascript:window.hit=1",
+)
+ITEMS = {"Asolo": 24, "Bella": 13}
 
 
 class Shops:
@@ -23,7 +36,8 @@ class Shops:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
-        self.homes = {platform: make_home(folder / platform, platform, n) for platform, n in ITEMS.items()}
+        self.homes = {platform: make_home(folder / platform, platform, n) for platform, n in GARMENTS.items()}
+        publish(self.homes["Bella"], EVIL)
         learn = ("--learn", "none")
         self.other = stack.enter_context(NodeProcess(self.homes["Bella"], *learn))
         self.other.ready()
@@ -56,6 +70,17 @@ def make_home(folder: Path, platform: str, n: int) -> Home:
     ):
         assert cli.run([*words, "--home", home, "--json"]) == 0
     return load_home(folder / "home")
+
+
+def publish(home: Home, item: Item) -> None:
+    """Whatever the item says, with the looks of another."""
+    database = Database(home.database)
+    store = Store(database)
+    other = store.items()[0]
+    vector = store.find_vector(other.slot)
+    assert vector is not None
+    store.write_items(other.catalog, [Write(item.item, pack_item(item), vector, b"made up")])
+    database.close()
 
 
 @pytest.fixture(scope="module")
