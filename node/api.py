@@ -180,12 +180,18 @@ class Api:
         return JSONResponse(await self._ask(self._answers.bring_card, sealed, user, now_ms()))
 
 
+#: Method, name below /api, method of Api. docs/api.md says what each takes and answers.
+ROUTES = (
+    *(("GET", name, name) for name in ("status", "peers", "search", "similar", "items", "item", "picture")),
+    *(("GET", name, name) for name in ("users", "ratings", "models", "recommend", "card")),
+    *(("POST", name, name) for name in ("rate", "query", "verify")),
+    ("POST", "card", "bring_card"),
+)
+
+
 def api_app(api: Api) -> Starlette:
     """The application: API under /api, page beside it."""
-    gets = ("status", "peers", "search", "similar", "items", "item", "picture", "users", "ratings", "models")
-    routes = [Route(f"/{name}", getattr(api, name), methods=["GET"]) for name in (*gets, "recommend", "card")]
-    routes += [Route(f"/{name}", getattr(api, name), methods=["POST"]) for name in ("rate", "query", "verify")]
-    routes += [Route("/card", api.bring_card, methods=["POST"])]
+    routes = [Route(f"/{name}", getattr(api, handler), methods=[method]) for method, name, handler in ROUTES]
     mistakes = {UserError: _mistake, HTTPException: _refusal, Exception: _fault}
     page = Mount("/", StaticFiles(directory=WEB, html=True))
     return Starlette(routes=[Mount("/api", routes=routes), page], exception_handlers=mistakes)  # type: ignore[arg-type]

@@ -10,6 +10,8 @@ import pytest
 
 from models.registry import MODELS
 from node import importers
+from node.api import MODELS as PAGE_MODELS
+from node.api import ROUTES
 from node.cli import build_parser
 from node.shop_formats import FIELDS
 
@@ -41,6 +43,13 @@ def test_every_command_is_in_the_changelog_or_readme_and_takes_json() -> None:
         assert words[0] != "catalog" or words[1] in CATALOG_VERBS, words
         assert "--json" in parser.format_help(), words
         assert parser.description, words
+
+
+def test_every_question_of_the_api_is_in_its_manual() -> None:
+    manual = (ROOT / "docs/api.md").read_text("utf-8")
+    told = re.findall(r"^\| (GET|POST) \| `/api/(\w+)", manual, re.MULTILINE)
+    assert sorted(told) == sorted((method, name) for method, name, _ in ROUTES)
+    assert sorted(re.search(r"`model` is one of (.*);", manual)[1].replace("`", "").split(", ")) == sorted(PAGE_MODELS)  # type: ignore[index]
 
 
 def test_the_commands_that_the_readme_shows_parse() -> None:

@@ -269,7 +269,8 @@ def test_shutdown_is_quick_and_clean_in_the_middle_of_everything(capfd: pytest.C
             assert trio.current_time() - started < 2.5
             if turn > 1:
                 before.append((descriptors(), threading.active_count()))
-        assert before[0] == before[-1]
+        # A collection of garbage may leave fewer.
+        assert all(last <= first for first, last in zip(before[0], before[-1], strict=True))
 
     trio.run(main)
     assert capfd.readouterr() == ("", "")
