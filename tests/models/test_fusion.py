@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.fusion import Items, centre, centre_items, similarity, similarity_sum, text_similarity
+from models.fusion import (
+    Items,
+    centre,
+    centre_items,
+    similarity,
+    similarity_between,
+    similarity_sum,
+    text_similarity,
+)
 
 
 def world(seed: int, n: int = 40, dim: int = 16, missing: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
@@ -37,6 +45,7 @@ def test_similarity_is_the_masked_weighted_mean(seed: int, image_weight: float) 
     items = centre_items(*world(seed), image_weight)
     rows = np.arange(len(items))
     fast = similarity(items, rows)
+    assert np.allclose(similarity_between(items, rows[:3], rows), fast[:3][:, rows], atol=1e-6)
     slow = np.array([[plain_similarity(items, a, b) for b in rows] for a in rows])
     assert np.allclose(fast, slow, atol=1e-5)
     assert np.allclose(fast, fast.T, atol=1e-6)

@@ -47,6 +47,16 @@ class TestTastePrior(RatingPredictorTests):
         variance = np.diag(joint_II) - np.einsum("ij,ji->i", gain, joint_II[given])
         assert_allclose(fitted.deviations(mine), fitted.spread * variance**0.5, rtol=2e-3)
 
+    def test_contributions_are_the_askers_own_whoever_asked_before(self) -> None:
+        """A fold-in is kept from item to item; not from user to user, nor from prior to prior."""
+        fitted, histories = self.prior()
+        fresh, _ = self.prior()
+        for one in (histories[1], histories[2], histories[1]):
+            for item in (9, 3):
+                assert_allclose(fitted.contributions(one, item), self.prior()[0].contributions(one, item))
+        fitted.noise *= 4
+        assert np.abs(fitted.contributions(histories[1], 3) - fresh.contributions(histories[1], 3)).max() > 1e-3
+
     def test_contributions_are_the_change_from_saying_the_level(self) -> None:
         """Linear: a rating's contribution is what the score loses if the rating had been the level, all else equal."""
         fitted, histories = self.prior()
