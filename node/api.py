@@ -29,6 +29,7 @@ from node.answers import Answers
 from node.config import Home
 from node.control import need_node
 from node.errors import NotFoundError, UserError
+from node.metrics import CONTENT_TYPE, metrics_text
 from node.pictures import ShownPictures, picture_type
 from node.questions import refusal_sentence, text_subject
 from node.receipts import receipt_document
@@ -82,6 +83,9 @@ class Api:
     async def status(self, request: Request) -> Response:
         about = {"peer_id": self._home.identity.peer_id, "platform": self._home.config.platform}
         return JSONResponse({**about, **await self._command("status", {})})
+
+    async def metrics(self, request: Request) -> Response:
+        return Response(metrics_text(await self._command("status", {})), media_type=CONTENT_TYPE)
 
     async def peers(self, request: Request) -> Response:
         return JSONResponse(await self._command("peers", {}))
@@ -182,7 +186,7 @@ class Api:
 
 #: Method, name below /api, method of Api. docs/api.md says what each takes and answers.
 ROUTES = (
-    *(("GET", name, name) for name in ("status", "peers", "search", "similar", "items", "item", "picture")),
+    *(("GET", name, name) for name in ("status", "metrics", "peers", "search", "similar", "items", "item", "picture")),
     *(("GET", name, name) for name in ("users", "ratings", "models", "recommend", "card")),
     *(("POST", name, name) for name in ("rate", "query", "verify")),
     ("POST", "card", "bring_card"),

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
 
 from node import cli
 from tests.node.api.client import RefusedError
@@ -53,6 +54,25 @@ def test_status_says_whose_node_it_is(shops: Shops, capsys: pytest.CaptureFixtur
         assert status.pop(changing).keys() == said.pop(changing).keys()
     assert status == said
     assert status["platform"] == "Asolo" and status["running"]
+
+
+def test_metrics_are_the_status_in_prometheus_own_words(shops: Shops) -> None:
+    """The oracle is Prometheus's own parser, and the status."""
+    http, headers, body = shops.client.ask("GET", "/api/metrics")
+    assert (http, headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    found = {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(body.decode())
+        for sample in family.samples
+    }
+    status = shops.client.get("status")
+    for one in status["catalogs"]:
+        assert found["p2prec_catalog_items", one["platform"], one["publisher"]] == one["items_known"]
+        assert found["p2prec_catalog_whole", one["platform"], one["publisher"]] == 1
+    assert found["p2prec_peers_connected",] == 1
+    assert 0 < found["p2prec_bytes_total", "fill", "in"] <= status["bytes_in"]["fill"]
+    shops.client.post("rate", {"user": "planted-user", "item": shops.item("Asolo", "g0"), "value": 5})
+    assert b"planted-user" not in shops.client.ask("GET", "/api/metrics")[2]
 
 
 def test_a_rating_changes_the_list_and_can_be_taken_back(shops: Shops) -> None:
