@@ -25,7 +25,7 @@ from node.ranking import RESULTS_MAX, Result, recommend, recommend_visitor, sear
 from node.ratings import RATING_MAX, RATING_MIN, USER_BYTES_MAX, find_user, find_value
 from node.report import item_document
 from node.session import home_encoder, home_index, home_taught, known_platform, open_store, the_item
-from node.store import Rating, Store, StoredItem
+from node.store import Catalog, Rating, Store, StoredItem
 from protocol.card import open_card, seal_card
 from protocol.identity import parse_peer_id
 from protocol.limits import RemoteError
@@ -46,9 +46,14 @@ class Answers:
     ) -> None:
         self._home = home
         self._store = store
-        self._index = index
+        self._read_index = index
         self._open_encoder = open_encoder
         self._fits = Fits(store)
+
+    def _index(self) -> Index:
+        index = self._read_index()
+        self._fits.stand_on(index)
+        return index
 
     # -- lists -------------------------------------------------------------------------------------------------------
 
@@ -65,7 +70,10 @@ class Answers:
         """Items nearest to an item. Raises: UserError."""
         index = self._index()
         stored = the_item(self._store, reference)
-        row = index.rows.get((index.catalogs[stored.catalog].publisher, stored.item.item))
+        catalog = self._catalog_of(stored)
+        row = index.rows.get((catalog.publisher, stored.item.item))
+        if row is None and catalog.fingerprint == self._home.config.fingerprint:
+            raise UserError(f"{reference} has only just come and can't be compared yet; try again in a moment")
         if row is None:
             raise UserError(f"{reference} was encoded with another encoder and can't be compared here")
         results = similar(index, row, results_wanted(k), known_platform(index, platform))
@@ -77,21 +85,28 @@ class Answers:
         index = self._index()
         platform = known_platform(index, platform)
         (history,) = histories_of(index, self._store.ratings(user), [user])
-        sealed = None if model else self._store.find_card(user)
-        if sealed is not None and index.stored:
-            taste = visitor_taste(sealed, self._home, index.items.image_ID.shape[1], now_ms)
+        sealed = None if model or not index.stored else self._store.find_card(user)
+        note = None
+        try:
+            taste = None if sealed is None else visitor_taste(sealed, self._home, index.items.image_ID.shape[1], now_ms)
+        except UserError as error:
+            taste, note = None, str(error)
+        if taste is not None:
             content = self._fits.named(index, Content.name)
             answer = recommend_visitor(index, taste, content, history, user, k, platform)
         else:
             answer = recommend(index, self._chosen(index, model, history), history, user, k, platform)
         items = result_documents(answer.results)
-        return {"user": user, "model": answer.model, "ratings": answer.ratings, "items": items}
+        document = {"user": user, "model": answer.model, "ratings": answer.ratings, "items": items}
+        return document if note is None else {**document, "note": note}
 
     def _chosen(self, index: Index, model: str | None, history: History) -> Fitted:
         """The model asked for; else for a newcomer what is popular, and for whoever has rated what nodes learned
         together, or where that does not help what looks alike."""
-        if model is not None or not len(history):
-            return self._fits.named(index, model or Popularity.name)
+        if not index.stored or (model is None and not len(history)):
+            return self._fits.named(index, Popularity.name)
+        if model is not None:
+            return self._fits.named(index, model)
         taught = self._fits.taught(index, lambda: home_taught(self._home, self._store))
         return taught or self._fits.named(index, Content.name)
 
@@ -100,7 +115,7 @@ class Answers:
     def item(self, reference: str) -> dict[str, Any]:
         """Everything known of one item. Raises: UserError."""
         stored = the_item(self._store, reference)
-        catalog = next(c for c in self._store.catalogs() if c.catalog == stored.catalog)
+        catalog = self._catalog_of(stored)
         vector = self._store.find_vector(stored.slot) or b""
         item = stored.item
         return {
@@ -129,7 +144,7 @@ class Answers:
     def item_subject(self, reference: str) -> tuple[str, bytes]:
         """A question to peers about an item, as the wire has it. Raises: UserError."""
         stored = the_item(self._store, reference)
-        return "item", pack_item_subject(parse_peer_id(self._publisher(stored)), stored.item.item)
+        return "item", pack_item_subject(parse_peer_id(self._catalog_of(stored).publisher), stored.item.item)
 
     # -- people ------------------------------------------------------------------------------------------------------
 
@@ -137,15 +152,22 @@ class Answers:
         """One opinion, stored. Raises: UserError."""
         user, rating = checked_user(user), checked_value(value)
         stored = the_item(self._store, reference)
-        done = Rating(user, self._publisher(stored), stored.item.item, rating, now_ms)
+        publisher, item = self._catalog_of(stored).publisher, stored.item.item
+        # The latest opinion is that of now, also where an import was dated later.
+        before_ms = [one.at_ms for one in self._store.ratings(user) if (one.publisher, one.item) == (publisher, item)]
+        done = Rating(user, publisher, item, rating, max([now_ms, *before_ms]))
         self._store.write_ratings([done])
         return done, stored
 
     def unrate(self, user: str, reference: str) -> dict[str, Any]:
-        """An opinion taken back. Raises: UserError."""
-        user, stored = checked_user(user), the_item(self._store, reference)
-        removed = self._store.remove_rating(user, self._publisher(stored), stored.item.item)
-        return {"user": user, "item": stored.item.item, "rating": None, "removed": int(removed)}
+        """An opinion taken back, also of PUBLISHER/ITEM that is gone. Raises: UserError."""
+        user, (publisher, _, item) = checked_user(user), reference.partition("/")
+        removed = self._store.remove_rating(user, publisher, item)
+        if not removed:
+            stored = the_item(self._store, reference)
+            publisher, item = self._catalog_of(stored).publisher, stored.item.item
+            removed = self._store.remove_rating(user, publisher, item)
+        return {"user": user, "item": item, "rating": None, "removed": int(removed)}
 
     def users(self, prefix: str, k: int) -> dict[str, Any]:
         """Those who rated something here or brought a card, by name. Raises: UserError."""
@@ -165,13 +187,18 @@ class Answers:
             ],
         }
 
-    @staticmethod
-    def _rated(index: Index, rating: Rating) -> dict[str, Any]:
+    def _rated(self, index: Index, rating: Rating) -> dict[str, Any]:
+        """The item of a rating; of one that is gone, only what the rating says."""
         row = index.rows.get((rating.publisher, rating.item))
-        if row is None:
-            gone = {"platform": None, "name": None, "price": None, "currency": None}
-            return {"item": rating.item, "publisher": rating.publisher, **gone}
-        return item_document(rating.publisher, index.platform(row), index.stored[row].item)
+        if row is not None:
+            return item_document(rating.publisher, index.platform(row), index.stored[row].item)
+        # Of another encoder, or newer than the index.
+        for stored in self._store.find_items(rating.item):
+            catalog = self._catalog_of(stored)
+            if catalog.publisher == rating.publisher:
+                return item_document(catalog.publisher, catalog.platform, stored.item)
+        gone = {"platform": None, "name": None, "price": None, "currency": None}
+        return {"item": rating.item, "publisher": rating.publisher, **gone}
 
     def card(self, user: str, days: int, now_ms: int) -> bytes:
         """A user's taste, sealed, to take along. Raises: UserError."""
@@ -201,8 +228,8 @@ class Answers:
         self._store.write_card(name, sealed)
         return {**card_document(sealed), "user": name}
 
-    def _publisher(self, stored: StoredItem) -> str:
-        return next(c.publisher for c in self._store.catalogs() if c.catalog == stored.catalog)
+    def _catalog_of(self, stored: StoredItem) -> Catalog:
+        return next(one for one in self._store.catalogs() if one.catalog == stored.catalog)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import trio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -28,9 +28,10 @@ from starlette.staticfiles import StaticFiles
 from node.answers import Answers
 from node.config import Home
 from node.control import need_node
+from node.database import DatabaseBusyError
 from node.errors import NotFoundError, UserError
 from node.metrics import CONTENT_TYPE, metrics_text
-from node.pictures import ShownPictures, picture_type
+from node.pictures import ShownPictures, is_public
 from node.questions import refusal_sentence, text_subject
 from node.receipts import receipt_document
 from node.session import now_ms
@@ -45,12 +46,36 @@ K = 10
 MODELS = ("content", "item_knn", "popularity", "ridge")
 # Whoever comes when so many wait already would wait for longer than people do.
 WAITING_MAX = 64
+# Questions to peers, who may be slow, at one time; and to the engine, which is not.
+QUERIES_MAX, COMMANDS_MAX = 8, 8
+# A body is a few kilobytes.
+BODY_SECONDS_MAX = 10.0
 JSON_BYTES_MAX = 16_384
 # A picture of a URL may change; within an hour nobody minds.
 PICTURE_CACHE = "private, max-age=3600"
 Answer = TypeVar("Answer")
-# Whoever asked has gone, or the node stops: what is being worked out is left alone.
-in_thread = partial(trio.to_thread.run_sync, abandon_on_cancel=True)  # type: ignore[call-arg]
+
+
+class Queue:
+    """Work in threads: `at_once` of it, and a limit to how much waits."""
+
+    def __init__(self, at_once: int) -> None:
+        self._limiter = trio.CapacityLimiter(at_once)
+        self._waiting = 0
+
+    async def run(self, function: Callable[..., Answer], *arguments: Any) -> Answer:
+        """The function's answer, when it is its turn. Whoever goes leaves what is being worked out alone.
+
+        Raises: HTTPException where too many wait.
+        """
+        if self._waiting >= WAITING_MAX:
+            raise HTTPException(503, "too many ask at once; try again in a moment", {"Retry-After": "1"})
+        self._waiting += 1
+        try:
+            run_sync = partial(trio.to_thread.run_sync, abandon_on_cancel=True)  # type: ignore[call-arg]
+            return await run_sync(partial(function, *arguments), limiter=self._limiter)
+        finally:
+            self._waiting -= 1
 
 
 class Api:
@@ -60,35 +85,27 @@ class Api:
         self._home = home
         self._answers = answers
         self._pictures = pictures
-        self._one = trio.CapacityLimiter(1)
-        self._waiting = 0
+        self._people = Queue(1)
+        self._queries, self._commands = Queue(QUERIES_MAX), Queue(COMMANDS_MAX)
 
     async def _ask(self, function: Callable[..., Answer], *arguments: Any) -> Answer:
-        """An answer about this shop's people, when it is its turn. Raises: UserError, HTTPException."""
-        if self._waiting >= WAITING_MAX:
-            raise HTTPException(503, "too many ask at once; try again in a moment", {"Retry-After": "1"})
-        self._waiting += 1
-        try:
-            call = partial(function, *arguments)
-            return await in_thread(call, limiter=self._one)
-        finally:
-            self._waiting -= 1
+        """An answer about this shop's people. Raises: UserError, HTTPException."""
+        return await self._people.run(function, *arguments)
 
-    async def _command(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The engine's answer, asked for as the command line does. Raises: UserError."""
-        return await in_thread(partial(need_node, self._home, name, arguments))
+    async def _status(self) -> dict[str, Any]:
+        about = {"peer_id": self._home.identity.peer_id, "platform": self._home.config.platform}
+        return {**about, **await self._commands.run(need_node, self._home, "status")}
 
     # -- the node ----------------------------------------------------------------------------------------------------
 
     async def status(self, request: Request) -> Response:
-        about = {"peer_id": self._home.identity.peer_id, "platform": self._home.config.platform}
-        return JSONResponse({**about, **await self._command("status", {})})
+        return JSONResponse(await self._status())
 
     async def metrics(self, request: Request) -> Response:
-        return Response(metrics_text(await self._command("status", {})), media_type=CONTENT_TYPE)
+        return Response(metrics_text(await self._status()), media_type=CONTENT_TYPE)
 
     async def peers(self, request: Request) -> Response:
-        return JSONResponse(await self._command("peers", {}))
+        return JSONResponse(await self._commands.run(need_node, self._home, "peers"))
 
     async def query(self, request: Request) -> Response:
         body = await json_body(request)
@@ -103,7 +120,7 @@ class Api:
             else await self._ask(self._answers.item_subject, text_in(body, "item"))
         )
         arguments = {"peer": peer, "kind": kind, "subject": subject.hex(), "k": k}
-        document = await self._command("query", arguments)
+        document = await self._queries.run(need_node, self._home, "query", arguments)
         if "refused" in document:
             return JSONResponse({"error": refusal_sentence(peer, document["refused"])}, 502)
         receipt = base64.b64encode(bytes.fromhex(document.pop("receipt"))).decode()
@@ -112,7 +129,7 @@ class Api:
     async def verify(self, request: Request) -> Response:
         content = await body_of(request, RECEIPT_BYTES_MAX)
         try:
-            return JSONResponse(await trio.to_thread.run_sync(receipt_document, content))
+            return JSONResponse(await self._commands.run(receipt_document, content))
         except RemoteError as error:
             return JSONResponse({"valid": False, "reason": str(error)})
 
@@ -135,11 +152,10 @@ class Api:
 
     async def picture(self, request: Request) -> Response:
         item = await self._ask(self._answers.item, asked(request, "item"))
-        path = self._pictures.find(item["item"], item["image_url"])
-        kind = None if path is None else await trio.to_thread.run_sync(picture_type, path)
-        if path is not None and kind is not None:
-            return FileResponse(path, media_type=kind, headers={"Cache-Control": PICTURE_CACHE})
-        if item["image_url"].startswith(("https://", "http://")):
+        file = await self._commands.run(self._pictures.find, item["publisher"], item["item"], item["image_url"])
+        if file is not None:
+            return FileResponse(file.path, media_type=file.kind, headers={"Cache-Control": PICTURE_CACHE})
+        if is_public(item["image_url"]):
             return RedirectResponse(item["image_url"], 302, {"Cache-Control": PICTURE_CACHE})
         raise NotFoundError(f"there is no picture of {item['item']} here")
 
@@ -186,9 +202,22 @@ class Api:
 
 #: Method, name below /api, method of Api. docs/api.md says what each takes and answers.
 ROUTES = (
-    *(("GET", name, name) for name in ("status", "metrics", "peers", "search", "similar", "items", "item", "picture")),
-    *(("GET", name, name) for name in ("users", "ratings", "models", "recommend", "card")),
-    *(("POST", name, name) for name in ("rate", "query", "verify")),
+    ("GET", "status", "status"),
+    ("GET", "metrics", "metrics"),
+    ("GET", "peers", "peers"),
+    ("GET", "search", "search"),
+    ("GET", "similar", "similar"),
+    ("GET", "items", "items"),
+    ("GET", "item", "item"),
+    ("GET", "picture", "picture"),
+    ("GET", "users", "users"),
+    ("GET", "ratings", "ratings"),
+    ("GET", "models", "models"),
+    ("GET", "recommend", "recommend"),
+    ("POST", "rate", "rate"),
+    ("POST", "query", "query"),
+    ("POST", "verify", "verify"),
+    ("GET", "card", "card"),
     ("POST", "card", "bring_card"),
 )
 
@@ -202,6 +231,8 @@ def api_app(api: Api) -> Starlette:
 
 
 async def _mistake(request: Request, error: UserError) -> Response:
+    if isinstance(error, DatabaseBusyError):
+        return JSONResponse({"error": str(error)}, 503, {"Retry-After": "2"})
     return JSONResponse({"error": str(error)}, 404 if isinstance(error, NotFoundError) else 400)
 
 
@@ -229,14 +260,18 @@ def number(request: Request, name: str, default: int) -> int:
     """A whole number in the address. Raises: UserError."""
     said = request.query_params.get(name, str(default))
     if not (said.isascii() and said.isdigit() and len(said) < 10):
-        raise UserError(f"{name} must be a whole number, not {said!r}")
+        raise UserError(f"{name} must be a whole number of at most nine digits, not {said!r}")
     return int(said)
 
 
 def text_in(body: dict[str, Any], name: str) -> str:
+    """A text of the body. Raises: UserError."""
     value = body.get(name)
     if not isinstance(value, str):
         raise UserError(f"the body needs {name!r}, a text")
+    # JSON can spell halves of letters, which nothing further on can use.
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise UserError(f"{name!r} is not UTF-8 text")
     return value
 
 
@@ -261,10 +296,16 @@ async def json_body(request: Request) -> dict[str, Any]:
 
 
 async def body_of(request: Request, bytes_max: int) -> bytes:
-    """The body, no more than may come. Raises: HTTPException."""
+    """The body, no more than may come, and no slower. Raises: HTTPException."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > bytes_max:
-            raise HTTPException(413, f"the body may have {bytes_max} bytes")
+    try:
+        with trio.fail_after(BODY_SECONDS_MAX):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > bytes_max:
+                    raise HTTPException(413, f"the body may have {bytes_max} bytes")
+    except trio.TooSlowError as error:
+        raise HTTPException(408, f"the body took over {BODY_SECONDS_MAX:g} s") from error
+    except ClientDisconnect as error:
+        raise HTTPException(400, "the body broke off") from error
     return bytes(body)

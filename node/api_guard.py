@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import ipaddress
 import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
@@ -20,7 +21,6 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
 SAFE = {"GET", "HEAD", "OPTIONS"}
 HEADERS = (
     # Pictures may be at other shops' addresses; nothing else comes from elsewhere, and no script is written in a page.
@@ -47,7 +47,7 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         refusal = self._refusal(scope)
-        guarded = _with_headers(send)
+        guarded = _with_headers(send, b"no-store" if scope["path"].startswith("/api") else b"no-cache")
         if refusal is None:
             await self._app(scope, receive, guarded)
         else:
@@ -57,15 +57,25 @@ class Guard:
         """Status and sentence for whoever may not ask; None for whoever may."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get(b"host", "")
-        if self._token is None and _name_of(host) not in LOOPBACK_NAMES:
+        if self._token is None and not _is_this_machine(_name_of(host)):
             return 403, f"this node answers to localhost, not to {host[:100]!r}"
         if self._token is not None and not _knows(headers.get(b"authorization", ""), self._token):
             return 401, "give the token of HOME/api_token as Authorization: Bearer, or as a password"
-        if scope["method"] not in SAFE:
-            origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site", "same-origin")
-            if origin not in (None, f"http://{host}", f"https://{host}") or site not in ("same-origin", "none"):
-                return 403, "another site's page may not write here"
+        site = headers.get(b"sec-fetch-site", "same-origin")
+        if scope["path"].startswith("/api") and site not in ("same-origin", "none"):
+            # What it could not read it could still count, time, and keep others waiting with.
+            return 403, "another site's page may not ask here"
+        if scope["method"] not in SAFE and headers.get(b"origin") not in (None, f"http://{host}", f"https://{host}"):
+            return 403, "another site's page may not write here"
         return None
+
+
+def _is_this_machine(name: str) -> bool:
+    """localhost, or an address of the loopback."""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
 
 
 def _name_of(host: str) -> str:
@@ -89,17 +99,22 @@ def _knows(authorization: str, token: str) -> bool:
     return hmac.compare_digest(said.encode("latin-1", "replace"), token.encode())
 
 
-def _with_headers(send: Send) -> Send:
+def _with_headers(send: Send, cache: bytes) -> Send:
+    """`cache`: what to say of answers that do not say it themselves. People's lists are kept nowhere; the page is asked
+    for again, so that its parts are always of one version."""
+
     async def with_headers(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             message["headers"] = [*message["headers"], *HEADERS]
+            if not any(name.lower() == b"cache-control" for name, _ in message["headers"]):
+                message["headers"].append((b"cache-control", cache))
         await send(message)
 
     return with_headers
 
 
 async def _refuse(send: Send, status: int, sentence: str) -> None:
-    headers: list[tuple[bytes, bytes]] = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+    headers: list[tuple[bytes, bytes]] = [(b"content-type", b"application/json")]
     headers += _challenge(status)
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps({"error": sentence}).encode()})

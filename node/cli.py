@@ -98,12 +98,14 @@ def _add_network(commands: Any) -> None:
     start.add_argument(
         "--api", metavar="HOST:PORT", help="serve the web page and the HTTP API there, as in 127.0.0.1:8080"
     )
+    start.add_argument("--images", metavar="DIR", help="own items' pictures, for the page, by the item's id or address")
     start.add_argument(
-        "--images",
-        metavar="DIR",
+        "--images-of",
+        metavar=("PEER_ID", "DIR"),
+        nargs=2,
         action="append",
         default=[],
-        help="pictures for the page, found by the item's id or picture address (default: from that address)",
+        help="the same of another shop's items (default: from the address that it gives)",
     )
     start.add_argument("--capture", metavar="FILE", help="keep a copy of every byte that leaves the node")
     command(verbs, "status", "node.commands_node:run_status", "catalogs, peers, bytes and refusals")

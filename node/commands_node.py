@@ -9,8 +9,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import ExitStack
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +20,16 @@ from node.errors import UserError
 from node.peers import peer_in
 from node.report import Report
 from node.session import home_encoder
+from node.store import Store
 
 if TYPE_CHECKING:
     from models.clip import Encoder
+    from node.api_server import ApiServer
     from node.learning_service import LearningPlan
     from node.live_index import LiveIndex
 
-# A node that is told to stop must not wait long for another process's lock.
-ENGINE_BUSY_MS = 2_000
+# A node that is told to stop must not wait long for another process's lock, nor people for an answer.
+BUSY_MS = 2_000
 LISTEN = "/ip4/0.0.0.0/tcp/0"
 PERIOD_SECONDS_MIN, PERIOD_SECONDS_MAX = 1.0, 86_400.0
 
@@ -57,19 +58,19 @@ def run_start(options: Namespace) -> None:
     from node.jobs import home_ranker
     from node.learner import home_learner
     from node.libp2p_transport import Libp2pTransport
-    from node.live_index import home_live_index
+    from node.live_index import Once, home_live_index
     from node.query_service import Policy
     from node.runtime import Runtime, locked, run_node
     from node.transport import Transport
 
-    with ExitStack() as open_things:
-        open_things.enter_context(one_blas_thread())
-        open_things.enter_context(locked(home))
-        live, open_encoder = home_live_index(home), cache(partial(home_encoder, home))
-        api = start_api(options, home, live, open_encoder, open_things) if options.api else None
+    with one_blas_thread(), locked(home):
+        # Opened before anybody else does: a new file's first reader makes its tables.
+        database = Database(home.database, BUSY_MS)
+        live, open_encoder = home_live_index(home), Once(partial(home_encoder, home))
+        api = api_server(options, home, live, open_encoder)
 
         def ready(addresses: list[str]) -> None:
-            document = {"peer_id": home.identity.peer_id, "addresses": addresses, "api": api}
+            document = {"peer_id": home.identity.peer_id, "addresses": addresses, "api": api.url if api else None}
             print(json.dumps(document) if options.json else " ".join(addresses), flush=True)
 
         dim = home.config.dim or home_encoder(home).dim
@@ -82,28 +83,40 @@ def run_start(options: Namespace) -> None:
             options.items_max,
             plan,
         )
-        engine = Engine(Database(home.database, ENGINE_BUSY_MS), home.identity, settings, random.SystemRandom())
+        engine = Engine(database, home.identity, settings, random.SystemRandom())
         transport: Transport = Libp2pTransport(
             home.identity.seed, options.listen or [LISTEN], network=home.config.network, mdns=options.mdns
         )
         if options.capture:
             transport = Capture(transport, Path(options.capture))
-        run_node(
-            Runtime(home, engine, transport, home_ranker(home, live, open_encoder), home_learner(home, dim)), ready
-        )
+        ranker, learner = home_ranker(home, live, open_encoder), home_learner(home, dim)
+        run_node(Runtime(home, engine, transport, ranker, learner, api.run if api else None), ready)
 
 
-def start_api(
-    options: Namespace, home: Home, live: LiveIndex, open_encoder: Callable[[], Encoder], open_things: ExitStack
-) -> str:
-    """Serve API and page for as long as `open_things` are open; their address. Raises: UserError."""
-    from node.api_server import bind_api, serving
+def api_server(
+    options: Namespace, home: Home, live: LiveIndex, open_encoder: Callable[[], Encoder]
+) -> ApiServer | None:
+    """API and page, where they are asked for. Raises: UserError."""
+    if not options.api:
+        if options.images or options.images_of:
+            raise UserError("--images is for the page; say where with --api HOST:PORT")
+        return None
 
-    place = bind_api(options.api, home)
-    open_things.enter_context(serving(place, home, live, open_encoder, tuple(map(Path, options.images))))
-    password = "" if place.token is None else f"; the password is in {home.folder / 'api_token'}, any name will do"
-    print(f"page and API at {place.url}{password}", file=sys.stderr, flush=True)
-    return place.url
+    from node.answers import Answers
+    from node.api_server import ApiServer
+    from node.pictures import PictureFolder, ShownPictures
+
+    folders = {} if options.images is None else {home.identity.peer_id: PictureFolder(Path(options.images))}
+    for publisher, folder in options.images_of:
+        if peer_in(f"/p2p/{publisher}") is None:
+            raise UserError(f"--images-of {publisher} is no peer id; p2prec catalog list shows them")
+        folders[publisher] = PictureFolder(Path(folder))
+    store = Store(Database(home.database, BUSY_MS))
+    answers = Answers(home, store, lambda: live.current().index, open_encoder)
+    server = ApiServer(home, options.api, answers, ShownPictures(folders, home.pictures))
+    password = "" if server.token is None else f"; the password is in {home.folder / 'api_token'}, any name will do"
+    print(f"page and API at {server.url}{password}", file=sys.stderr, flush=True)
+    return server
 
 
 def learning_plan(models: str, epsilon: str, period_seconds: float, encoder: str) -> LearningPlan:

@@ -30,6 +30,8 @@ def run_recommend(options: Namespace) -> Report:
     with open_answers(load_home(home_folder(options.home))) as answers:
         document = answers.recommend(options.user, options.k, options.model, options.platform, now_ms())
     report = results_report(document)
+    if "note" in document:
+        report.lines.insert(0, document["note"])
     if not document["ratings"] and document["model"] != "card":
         report.lines.insert(0, f"{document['user']} has rated nothing here yet: a varied choice of what is popular")
     return report

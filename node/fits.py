@@ -93,6 +93,11 @@ class Fits:
         self._index: Index | None = None
         self._kept: dict[str, Kept] = {}
 
+    def stand_on(self, index: Index) -> None:
+        """From now on these items. Models hold on to those that they were fitted over, so theirs go with them."""
+        if index is not self._index:
+            self._index, self._kept = index, {}
+
     def named(self, index: Index, name: str) -> Fitted:
         """The model of that name. Raises: UserError as `fit`."""
         fitted = self._find(index, name, lambda: fit(index, self._store.ratings(), name))
@@ -109,9 +114,7 @@ class Fits:
         return self._find(index, "", make)
 
     def _find(self, index: Index, name: str, make: Callable[[], Fitted | None]) -> Fitted | None:
-        if index is not self._index:
-            # Models hold on to the items they were fitted over.
-            self._index, self._kept = index, {}
+        self.stand_on(index)
         version, now = self._store.database.version, self._clock()
         kept = self._kept.get(name)
         if kept is None or (version != kept.version and now - kept.at > REST * kept.took):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.features import price_terms
-from models.fusion import Flags, Vectors, centre, vector_similarity
+from models.fusion import Vectors, centre, vector_similarity
 from models.recommender import Scores, top_rows
 from node.cards import parse_taste
 from node.config import Home
@@ -64,8 +64,6 @@ class Ranker:
         self._live = live
         self._open_database = open_database
         self._open_encoder = open_encoder
-        self._held: Held | None = None
-        self._allowed_I: Flags = np.zeros(0, bool)
 
     @cached_property
     def _database(self) -> Database:
@@ -80,7 +78,7 @@ class Ranker:
 
         Jobs that wait together are scored together: reading the items once is most of the work.
         """
-        held = self._current()
+        held = self._live.current()
         index = held.index
         if not index.stored:
             return [Ranked(rule_of(job.kind), (), ()) for job in jobs]
@@ -115,20 +113,12 @@ class Ranker:
             return None
         return Subject(centre(image_1D, index.items.image_mean_D), centre(text_1D, index.items.text_mean_D))
 
-    def _current(self) -> Held:
-        """The index, and which of its rows may be told: an answer must say which versions it ranked over."""
-        held = self._live.current()
-        if held is not self._held:
-            signed = {one.catalog for one in held.catalogs if one.head is not None}
-            self._allowed_I = np.array([stored.catalog in signed for stored in held.index.stored], bool)
-            self._held = held
-        return held
-
     def _ranked(self, held: Held, job: Rank, subject: Subject, scores_I: Scores) -> Ranked:
         index = held.index
         if subject.price_2 is not None:
             scores_I = scores_I + price_terms(index.items) @ subject.price_2
-        allowed_I = self._allowed_I
+        # An answer must say which versions it ranked over.
+        allowed_I = held.signed_I
         if subject.itself is not None:
             allowed_I = allowed_I.copy()
             allowed_I[subject.itself] = False

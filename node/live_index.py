@@ -11,6 +11,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from node.config import Home
 from node.database import Database
@@ -21,14 +25,31 @@ from node.store import Store
 
 # An index is read again at most this often, however fast catalogs change.
 RELOAD_SECONDS = 2.0
+Thing = TypeVar("Thing")
+
+
+class Once(Generic[Thing]):
+    """A thing that is made when first asked for, once, however many threads ask: an encoder takes a gigabyte."""
+
+    def __init__(self, make: Callable[[], Thing]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: list[Thing] = []
+
+    def __call__(self) -> Thing:
+        with self._lock:
+            if not self._made:
+                self._made.append(self._make())
+            return self._made[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An index, and the catalogs that it was read from."""
+    """An index, the catalogs that it was read from, and which rows are of a signed version: bool [items]."""
 
     index: Index
     catalogs: list[HeldCatalog]
+    signed_I: npt.NDArray[np.bool_]
 
 
 class LiveIndex:
@@ -59,7 +80,9 @@ class LiveIndex:
             catalogs = replicas.held()
             seen = (catalogs, replicas.forks())
             if self._held is None or (seen != self._seen and self._clock() - self._loaded > RELOAD_SECONDS):
-                self._held = Held(self._load(Store(self._database)), catalogs)
+                index = self._load(Store(self._database))
+                signed = [one.catalog for one in catalogs if one.head is not None]
+                self._held = Held(index, catalogs, np.isin(index.catalog_I, signed))
                 self._seen, self._loaded = seen, self._clock()
             return self._held
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import ipaddress
 import os
 import tempfile
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from node.errors import UserError
@@ -27,6 +29,8 @@ PICTURE_BYTES_MAX = 20_000_000
 SILENCE_S_MAX = 10
 FETCH_S_MAX = 60
 FETCHES_AT_ONCE = 8
+# Last parts of names that never are on the web (RFC 6761, 6762, 8375).
+PRIVATE_NAMES = ("localhost", "local", "internal", "test", "invalid", "arpa", "lan", "home", "onion")
 CHUNK_BYTES = 65_536
 
 
@@ -107,20 +111,32 @@ class PictureCache:
         return self._folder / hashlib.sha256(url.encode()).hexdigest()
 
 
-class ShownPictures:
-    """Pictures that the page shows: from the shop's folders, else as they were once fetched."""
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A file that is a picture, and its media type."""
 
-    def __init__(self, folders: Sequence[PictureFolder], fetched: Path) -> None:
+    path: Path
+    kind: str
+
+
+class ShownPictures:
+    """Pictures that the page shows: from a shop's own folder, else as they were once fetched.
+
+    `folders` by publisher: what one shop calls its item or its file says nothing of another's.
+    """
+
+    def __init__(self, folders: Mapping[str, PictureFolder], fetched: Path) -> None:
         self._folders = folders
         self._fetched = PictureCache(fetched) if fetched.is_dir() else None
 
-    def find(self, item: str, url: str) -> Path | None:
-        """The file, by the item's address or else by its id."""
-        for folder in self._folders:
-            found = folder.find([url] if url else [], item)
-            if found is not None:
-                return found
-        return self._fetched.find(url) if self._fetched is not None and url else None
+    def find(self, publisher: str, item: str, url: str) -> Picture | None:
+        """By the item's address, or else by its id."""
+        folder = self._folders.get(publisher)
+        found = folder.find([url] if url else [], item) if folder is not None else None
+        if found is None and self._fetched is not None and url:
+            found = self._fetched.find(url)
+        kind = picture_type(found) if found is not None else None
+        return Picture(found, kind) if found is not None and kind is not None else None
 
 
 def picture_type(path: Path) -> str | None:
@@ -132,6 +148,24 @@ def picture_type(path: Path) -> str | None:
             return Image.MIME.get(picture.format or "")
     except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError):
         return None
+
+
+def is_public(url: str) -> bool:
+    """Whether an address is on the web, as far as it says: a stranger's item must not send a browser into its own
+    network. A public name may still point there."""
+    try:
+        place = urllib.parse.urlsplit(url)
+        host = place.hostname or ""
+    except ValueError:
+        return False
+    if place.scheme not in ("http", "https") or place.username is not None or place.password is not None:
+        return False
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        last = host.rstrip(".").rpartition(".")
+        # A last part that begins with a digit is a number, which browsers read as an address.
+        return bool(last[0]) and not last[2][:1].isdigit() and last[2].lower() not in PRIVATE_NAMES
 
 
 def read_url(url: str) -> bytes:

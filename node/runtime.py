@@ -14,7 +14,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,12 +57,22 @@ Ready = Callable[[list[str]], None]
 class Runtime:
     """One engine, one transport, one ranker, one learner."""
 
-    def __init__(self, home: Home, engine: Engine, transport: Transport, ranker: Ranker, learner: Learner) -> None:
+    def __init__(
+        self,
+        home: Home,
+        engine: Engine,
+        transport: Transport,
+        ranker: Ranker,
+        learner: Learner,
+        beside: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`beside`: what runs for as long as the node does, and ends it where it fails."""
         self._home = home
         self._engine = engine
         self._transport = transport
         self._ranker = ranker
         self._learner = learner
+        self._beside = beside
         self._not_learning = ""
         self._send: trio.MemorySendChannel[Event]
         self._receive: trio.MemoryReceiveChannel[Event]
@@ -84,6 +94,8 @@ class Runtime:
             nursery.start_soon(self._run_clock)
             nursery.start_soon(self._run_ranking)
             nursery.start_soon(self._run_learning)
+            if self._beside is not None:
+                nursery.start_soon(self._beside)
             ready(addresses)
 
     async def run_until_stopped(self, ready: Ready) -> None:

@@ -31,16 +31,18 @@ def checked_port(port: int) -> int:
 def serve_pages(shops: Sequence[Path], port: int, ready: Callable[[list[str]], object]) -> None:
     """Run the nodes of these folders; `ready` hears the pages' addresses. Returns on SIGTERM or SIGINT."""
     stop = threading.Event()
-    images = [word for shop in shops for word in ("--images", str(shop / "images"))]
+    homes = [load_home(shop / "home") for shop in shops]
     with ExitStack() as stack:
         for number in (signal.SIGTERM, signal.SIGINT):
             stack.callback(signal.signal, number, signal.signal(number, lambda *_: stop.set()))
         nodes: list[NodeProcess] = []
         pages = []
-        for place, shop in enumerate(shops):
+        for place, home in enumerate(homes):
             named = [word for node in nodes for word in ("--peer", node.address)]
-            api = f"127.0.0.1:{port + place if port else 0}"
-            node = stack.enter_context(NodeProcess(load_home(shop / "home"), "--api", api, *images, *LEARNING, *named))
+            words = ["--api", f"127.0.0.1:{port + place if port else 0}", "--images", str(shops[place] / "images")]
+            for other, shop in zip(homes, shops, strict=True):
+                words += ["--images-of", other.identity.peer_id, str(shop / "images")] * (other is not home)
+            node = stack.enter_context(NodeProcess(home, *words, *LEARNING, *named))
             pages.append(str(node.ready()["api"]))
             nodes.append(node)
         ready(pages)

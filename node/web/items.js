@@ -7,6 +7,7 @@ import { guarded } from "./trouble.js";
 // Five of the twelve values a rating may have; the command line takes them all.
 const OPINIONS = [[0, "dislike it"], [3, "rather not"], [5, "neither"], [8, "like it"], [10, "love it"]];
 const SIMILAR = 8;
+let opened = 0;
 
 // `user`: whose ratings the buttons write, none without one; `rated`: called after a rating was stored.
 export function grid(items, { user, rated } = {}) {
@@ -14,8 +15,15 @@ export function grid(items, { user, rated } = {}) {
   return make("ul", { class: "grid" }, items.map((item) => make("li", {}, card(item, { user, rated }))));
 }
 
+// Whatever item is on its way into the dialog, or in it, is no longer wanted.
+export function closeItem() {
+  opened += 1;
+  document.querySelector("#item").close();
+}
+
 function card(item, { user, rated }) {
-  const open = make("button", { type: "button", class: "open", onclick: () => guarded(() => show(item, user, rated)) },
+  // Of an item that is gone nothing is known but its id.
+  const open = make("button", { type: "button", class: "open", disabled: item.name === null, onclick: () => show(item, user, rated) },
     picture(item), make("span", { class: "name" }, item.name ?? item.item));
   return make("article", { class: "card", "data-item": item.item, "data-publisher": item.publisher },
     open,
@@ -59,20 +67,25 @@ function opinions(item, user, rated) {
 }
 
 async function show(item, user, rated) {
-  const dialog = document.querySelector("#item");
-  const [all, near] = await Promise.all([
+  const mine = ++opened;
+  const found = await guarded(() => Promise.all([
     get("item", { item: reference(item) }),
     // What another encoder made can't be compared, but can be looked at.
     get("similar", { item: reference(item), k: SIMILAR }).catch(() => ({ items: [] })),
-  ]);
-  const close = () => dialog.close();
+  ]), () => mine === opened);
+  if (!found || mine !== opened) return;
+  fill(document.querySelector("#item"), item, ...found, user, rated);
+}
+
+function fill(dialog, item, all, near, user, rated) {
   const after = async (...done) => {
-    close();
+    closeItem();
     await rated?.(...done);
   };
   const facts = ["brand", "category", "colour", "gender"].filter((name) => all[name]);
   dialog.replaceChildren(
-    make("button", { type: "button", class: "close", "aria-label": "Close", onclick: close }, "×"),
+    make("button", { type: "button", class: "close", "aria-label": "Close", onclick: closeItem }, "×"),
+    make("p", { class: "trouble", role: "alert", hidden: true }),
     make("div", { class: "about" }, picture(item),
       make("div", {},
         make("h2", {}, all.name),

@@ -8,18 +8,20 @@ import { guarded } from "./trouble.js";
 const REFRESH_MS = 2000;
 
 export async function network(view, _, alive) {
-  const state = make("div", {});
   const first = await get("status");
   if (!alive()) return;
-  const questions = make("section", {});
-  view.replaceChildren(state, questions);
-  let known = "";
+  const shown = {};
+  const places = Object.fromEntries([...Object.keys(SECTIONS), "asking"].map((name) => [name, make("section", {})]));
+  view.replaceChildren(...Object.values(places));
+  // Only what changed is made anew: people select what they read, and scroll in it.
+  const put = (name, about, contents) => {
+    const now = JSON.stringify(about);
+    if (shown[name] !== now) places[name].replaceChildren(...contents());
+    shown[name] = now;
+  };
   const refresh = (status) => {
-    state.replaceChildren(...sections(status));
-    const shops = status.catalogs.map((one) => one.publisher + one.platform).join();
-    if (shops === known) return;
-    known = shops;
-    questions.replaceChildren(...asking(status));
+    for (const [name, [about, contents]] of Object.entries(SECTIONS)) put(name, about(status), () => contents(status));
+    put("asking", others(status), () => asking(others(status)));
   };
   refresh(first);
   const tick = async () => {
@@ -32,26 +34,41 @@ export async function network(view, _, alive) {
   setTimeout(tick, REFRESH_MS);
 }
 
-function sections(status) {
-  return [
-    make("h2", {}, "Catalogs"),
-    table(["Shop", "Items", "", "Signed", "State", "Publisher"], status.catalogs.map((one) => [
-      one.platform, `${one.items_known.toLocaleString("en")} of ${one.items_total.toLocaleString("en")}`,
-      make("progress", { value: one.items_known, max: Math.max(one.items_total, 1), "aria-label": "items here" }),
-      one.version && new Date(one.version).toLocaleString(), one.comparable || one.state === "empty" ? one.state : `${one.state}, another encoder`,
-      key(one.publisher),
-    ])),
-    make("h2", {}, "Peers"),
-    status.peers.length ? table(["Peer", "", "Score", "Faults"], status.peers.map((one) => [
-      key(one.peer_id), one.banned_seconds ? `banned for ${one.banned_seconds} s` : one.connected ? "connected" : "gone", String(one.score), pairs(one.faults),
-    ])) : make("p", { class: "empty" }, "Nobody yet: start the node with --peer ADDRESS, or --mdns."),
-    make("p", { class: "addresses" }, "This node: ", ...status.addresses.map((one) => make("code", {}, one))),
-    make("h2", {}, "Learned together"),
-    status.models.length ? table(["Model", "Age", "Users here", "Nodes", "", "Updates accepted", "Refused", "Privacy"], status.models.map(learned))
-      : make("p", { class: "empty" }, "Nothing yet."),
-    make("h2", {}, "Bytes"),
-    table(["Kind", "In", "Out"], kinds(status).map((kind) => [kind, bytes(status.bytes_in[kind]), bytes(status.bytes_out[kind])])),
-  ];
+// What each shows, and how.
+const SECTIONS = {
+  catalogs: [(status) => status.catalogs, catalogs],
+  peers: [(status) => [status.peers, status.addresses], peers],
+  models: [(status) => status.models.map(learned), models],
+  bytes: [(status) => [status.bytes_in, status.bytes_out], traffic],
+};
+
+function catalogs(status) {
+  return [make("h2", {}, "Catalogs"), table(["Shop", "Items", "", "Signed", "State", "Publisher"], status.catalogs.map((one) => [
+    one.platform, `${one.items_known.toLocaleString("en")} of ${one.items_total.toLocaleString("en")}`,
+    make("progress", { value: one.items_known, max: Math.max(one.items_total, 1), "aria-label": "items here" }),
+    one.version && new Date(one.version).toLocaleString(), one.comparable || one.state === "empty" ? one.state : `${one.state}, another encoder`,
+    key(one.publisher),
+  ]))];
+}
+
+function peers(status) {
+  const rows = status.peers.map((one) => [
+    key(one.peer_id), one.banned_seconds ? `banned for ${one.banned_seconds} s` : one.connected ? "connected" : "gone", String(one.score), pairs(one.faults),
+  ]);
+  return [make("h2", {}, "Peers"),
+    rows.length ? table(["Peer", "", "Score", "Faults"], rows) : make("p", { class: "empty" }, "Nobody yet: start the node with --peer ADDRESS, or --mdns."),
+    make("p", { class: "addresses" }, "This node: ", ...status.addresses.map((one) => make("code", {}, one)))];
+}
+
+function models(status) {
+  const columns = ["Model", "Age", "Users here", "Nodes", "", "Updates accepted", "Refused", "Privacy"];
+  return [make("h2", {}, "Learned together"),
+    status.models.length ? table(columns, status.models.map(learned)) : make("p", { class: "empty" }, "Nothing yet.")];
+}
+
+function traffic(status) {
+  return [make("h2", {}, "Bytes"),
+    table(["Kind", "In", "Out"], kinds(status).map((kind) => [kind, bytes(status.bytes_in[kind]), bytes(status.bytes_out[kind])]))];
 }
 
 function learned(one) {
@@ -77,10 +94,13 @@ function key(peer) {
   return make("code", { title: peer }, `…${peer.slice(-8)}`);
 }
 
+function others(status) {
+  return status.catalogs.filter((one) => one.publisher !== status.peer_id && one.platform).map((one) => [one.publisher, one.platform]);
+}
+
 // A signed question to a peer; its answer is a receipt, checked here and kept by whoever asked.
-function asking(status) {
-  const others = status.catalogs.filter((one) => one.publisher !== status.peer_id && one.platform);
-  const whom = make("select", { "aria-label": "Peer" }, others.map((one) => make("option", { value: one.publisher }, one.platform)));
+function asking(shops) {
+  const whom = make("select", { "aria-label": "Peer" }, shops.map(([publisher, platform]) => make("option", { value: publisher }, platform)));
   const words = make("input", { type: "text", placeholder: "black jeans", "aria-label": "Question", required: true });
   const answer = make("div", {});
   const ask = (event) => {
@@ -88,7 +108,7 @@ function asking(status) {
     answer.replaceChildren(make("p", { class: "told" }, "Asking…"));
     guarded(() => receipt(whom.value, words.value)).then((told) => answer.replaceChildren(...(told ?? [])));
   };
-  const form = others.length ? make("form", { class: "searching", onsubmit: ask }, whom, words, make("button", {}, "Ask"))
+  const form = shops.length ? make("form", { class: "searching", onsubmit: ask }, whom, words, make("button", {}, "Ask"))
     : make("p", { class: "empty" }, "No other shop is known yet.");
   return [make("h2", {}, "Ask another shop's node"), form, answer];
 }

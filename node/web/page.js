@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { count } from "./dom.js";
+import { closeItem } from "./items.js";
 import { network } from "./network.js";
 import { people } from "./people.js";
 import { search } from "./search.js";
@@ -19,8 +20,18 @@ async function route() {
     if (link.getAttribute("href") === `#/${chosen}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  document.querySelector("#item").close();
-  await guarded(() => VIEWS[chosen](document.querySelector("#view"), decodeURIComponent(about), () => mine === shown));
+  closeItem();
+  const alive = () => mine === shown;
+  await guarded(() => VIEWS[chosen](document.querySelector("#view"), words(about), alive), alive);
+}
+
+// Somebody may have typed the address.
+function words(about) {
+  try {
+    return decodeURIComponent(about);
+  } catch {
+    return about;
+  }
 }
 
 async function summary() {

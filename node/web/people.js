@@ -36,7 +36,7 @@ function aside(users, user) {
     const prefix = name.value.trim();
     const found = await get("users", { prefix, k: USERS_SHOWN });
     if (prefix === name.value.trim()) fill(found.users);
-  }));
+  }, () => name.isConnected));
   const go = (event) => {
     event.preventDefault();
     if (name.value.trim()) location.hash = `#/for/${encodeURIComponent(name.value.trim())}`;
@@ -46,6 +46,7 @@ function aside(users, user) {
 
 function bring() {
   const file = make("input", { type: "file", "aria-label": "A taste card", onchange: () => guarded(async () => {
+    if (!file.files.length) return;
     const { user } = await postBytes("card", await file.files[0].arrayBuffer());
     location.hash = `#/for/${encodeURIComponent(user)}`;
   }) });
@@ -60,12 +61,16 @@ async function person(main, user, models, platforms, alive) {
   let asked = 0;
   const fill = async () => {
     const mine = ++asked;
-    const found = await guarded(() => Promise.all([get("recommend", { user, k: K, ...chosen }), get("ratings", { user })]));
-    if (mine !== asked || !alive()) return;
+    const latest = () => mine === asked && alive();
+    const found = await guarded(() => Promise.all([get("recommend", { user, k: K, ...chosen }), get("ratings", { user })]), latest);
+    if (!latest()) return;
     told.textContent = found ? tell(...found) : "";
     if (!found) return;
+    const place = placeOf(list);
     list.replaceChildren(grid(found[0].items, { user, rated: fill }));
     past.replaceChildren(...rated(found[1], user, fill));
+    // Whoever rates with the keyboard goes on where they were.
+    list.querySelectorAll(".card")[place?.card]?.querySelector(place.button)?.focus({ preventScroll: true });
   };
   main.append(make("div", { class: "headline" }, make("h2", {}, `For ${user}`), take(user)), told,
     make("div", { class: "choices" }, ...choice("Shop", ["", ...platforms], "all shops", (one) => { chosen.platform = one; fill(); }),
@@ -74,7 +79,16 @@ async function person(main, user, models, platforms, alive) {
   await fill();
 }
 
+// Which card has the focus, and which of its buttons; undefined where none has.
+function placeOf(list) {
+  const focused = document.activeElement;
+  const card = [...list.querySelectorAll(".card")].findIndex((one) => one.contains(focused));
+  if (card < 0) return undefined;
+  return { card, button: focused.dataset.value === undefined ? ".open" : `[data-value="${focused.dataset.value}"]` };
+}
+
 function tell(answer, history) {
+  if (answer.note) return `By ${answer.model.replaceAll("_", " ")}; ${answer.note}.`;
   if (answer.model === "card") return "Known by the taste card that was brought here: no name, no rating of elsewhere.";
   if (!answer.ratings) return "Nothing rated yet: a varied choice of what is popular. Rate a few, and watch the list.";
   return `By ${answer.model.replaceAll("_", " ")}, from ${count(history.ratings.length, "rating")} that never leave this node.`;

@@ -16,7 +16,7 @@ export async function search(view, text, alive) {
   const list = make("div", { class: "list" }, make("p", { class: "told" }, "Looking…"));
   view.replaceChildren(make("form", { class: "searching", onsubmit: go }, words, make("button", {}, "Search")), list);
   words.focus();
-  const answer = await guarded(() => (text ? get("search", { text, k: K }) : get("items", { k: K })));
+  const answer = await guarded(() => (text ? get("search", { text, k: K }) : get("items", { k: K })), alive);
   if (!alive()) return;
   list.replaceChildren(...(answer ? [make("p", { class: "told" }, tell(text, answer)), grid(answer.items)] : []));
 }

@@ -331,6 +331,6 @@ def test_a_card_is_taken_along_and_what_is_none_is_refused(filled: Command, tmp_
     assert "vector" in sentence
     with sqlite3.connect(tmp_path / "home" / "node.sqlite") as connection:
         connection.execute("UPDATE card SET sealed = ?", (sealed[:-1],))
-    code, sentence = filled("recommend", visitor)
-    assert code == 2
-    assert "its owner can export a new one" in sentence
+    document = filled("recommend", visitor)
+    assert document["model"] == "popularity"
+    assert "its owner can export a new one" in document["note"]

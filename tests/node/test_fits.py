@@ -13,10 +13,11 @@ from models.popularity import Popularity
 from node.answers import Answers
 from node.config import Config, Home
 from node.database import Database
-from node.errors import UserError
+from node.errors import NotFoundError, UserError
 from node.fits import REST, Fits, Fitted, everybody, fit
 from node.index import Index, load_index
 from node.live_index import RELOAD_SECONDS, LiveIndex
+from node.replicas import Replicas
 from node.store import Rating, Store
 from tests.node.network.homes import DIM, ENCODER, identity, vector_of, write_of
 
@@ -81,11 +82,12 @@ def test_a_fit_is_that_of_now_when_it_is_made(kept: Kept) -> None:
 
 
 def test_another_index_is_another_fit_and_the_old_one_is_let_go(kept: Kept) -> None:
-    first = kept.popular()
+    """Whatever is asked first: nobody may ask for a list for days."""
+    answers = answers_of(kept)
+    answers.recommend("ada", 3, None, None, 0)
     old = id(kept.index)
     kept.index = kept.load(kept.store)
-    assert kept.popular() is not first
-    del first
+    answers.similar("i1", 3)
     gc.collect()
     assert not any(type(one) is Index and id(one) == old for one in gc.get_objects())
 
@@ -98,8 +100,7 @@ def test_a_model_that_can_not_be_is_no_fit(kept: Kept) -> None:
 
 def test_a_users_own_ratings_are_those_of_now(kept: Kept) -> None:
     """Whatever is kept of everybody."""
-    home = Home(kept.path.parent, Config("Asolo", "tiny", ENCODER.hex(), DIM), identity(1))
-    answers = Answers(home, kept.store, lambda: kept.index, lambda: None)  # type: ignore[arg-type, return-value]
+    answers = answers_of(kept)
     rated: list[str] = []
     for item in ITEMS[:6]:
         told = answers.recommend("ada", len(ITEMS), None, None, 0)
@@ -141,3 +142,58 @@ def test_what_is_written_by_anybody_is_another_version(kept: Kept) -> None:
         write()
         versions.append(kept.store.database.version)
     assert len(set(versions)) == len(versions)
+
+
+def answers_of(kept: Kept) -> Answers:
+    home = Home(kept.path.parent, Config("Asolo", "ViT-B-32/openai", ENCODER.hex(), DIM), identity(1))
+    return Answers(home, kept.store, lambda: kept.index, lambda: None)  # type: ignore[arg-type, return-value]
+
+
+def test_an_item_that_came_after_the_index_is_said_to_have_just_come(kept: Kept) -> None:
+    kept.writer.write_items(kept.catalog, [write_of("late")])
+    later = Replicas(kept.writer.database).add(identity(2).peer_id, "Bella", ENCODER.hex(), own=False)
+    kept.writer.write_items(later, [write_of("later")])
+    other = Replicas(kept.writer.database).add(identity(3).peer_id, "Corso", "another", own=False)
+    kept.writer.write_items(other, [write_of("strange")])
+    answers = answers_of(kept)
+    for item, said in (("late", "just come"), ("later", "just come"), ("strange", "another encoder")):
+        with pytest.raises(UserError, match=said):
+            answers.similar(item, 3)
+        answers.rate("ada", item, 7, 1)
+        assert answers.item(item)["item"] == item
+    assert {one["item"]: one["platform"] for one in answers.history("ada")["ratings"]} == {
+        "late": "Asolo",
+        "later": "Bella",
+        "strange": "Corso",
+    }
+
+
+def test_a_rating_of_now_is_the_latest_whatever_an_import_was_dated(kept: Kept) -> None:
+    answers = answers_of(kept)
+    kept.writer.write_ratings([Rating("ada", kept.peer, "i1", 2.0, 4_000_000_000_000)])
+    answers.rate("ada", "i1", 9, 5)
+    assert [one["rating"] for one in answers.history("ada")["ratings"]] == [9.0]
+
+
+def test_a_rating_of_what_is_gone_can_be_taken_back(kept: Kept) -> None:
+    answers = answers_of(kept)
+    answers.rate("ada", "i1", 9, 5)
+    kept.writer.remove_items(kept.catalog, ["i1"])
+    kept.index = kept.load(kept.store)
+    (gone,) = answers.history("ada")["ratings"]
+    assert (gone["item"], gone["name"], gone["rating"]) == ("i1", None, 9.0)
+    assert answers.unrate("ada", f"{kept.peer}/i1")["removed"] == 1
+    assert answers.history("ada")["ratings"] == []
+    with pytest.raises(NotFoundError):
+        answers.unrate("ada", f"{kept.peer}/i1")
+
+
+def test_a_card_that_has_expired_locks_nobody_out(kept: Kept) -> None:
+    answers, day_ms = answers_of(kept), 24 * 3_600_000
+    for number, item in enumerate(ITEMS[:6]):
+        answers.rate("ada", item, 1.5 * number, 1)
+    answers.bring_card(answers.card("ada", 1, 0), "ada", 0)
+    assert answers.recommend("ada", 3, None, None, day_ms - 1)["model"] == "card"
+    after = answers.recommend("ada", 3, None, None, day_ms + 1)
+    assert after["model"] == "content" and "has expired" in after["note"] and len(after["items"]) == 3
+    assert "note" not in answers.recommend("ada", 3, "content", None, day_ms + 1)

@@ -11,7 +11,7 @@ import pytest
 
 from node import pictures
 from node.errors import UserError
-from node.pictures import PictureCache, PictureFolder, read_url
+from node.pictures import PictureCache, PictureFolder, is_public, read_url
 
 PNG = b"\x89PNG pretend"
 
@@ -129,3 +129,35 @@ def test_why_a_picture_is_not_taken(server: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(pictures, "FETCH_S_MAX", -1)
     with pytest.raises(ValueError, match="took over"):
         read_url(f"{server}/good.jpg")
+
+
+@pytest.mark.parametrize(
+    ("url", "public"),
+    [
+        ("https://shop.example/a.jpg", True),
+        ("HTTP://Shop.Example:8080/a.jpg?x=1", True),
+        ("https://93.184.216.34/a.jpg", True),
+        ("https://[2606:2800:220:1::1]/a.jpg", True),
+        ("http://192.168.1.1/reboot", False),
+        ("http://127.0.0.1:8080/", False),
+        ("http://[::1]/", False),
+        ("http://169.254.169.254/latest/meta-data", False),
+        ("http://2130706433/", False),
+        ("http://0x7f.1/", False),
+        ("http://127.1/", False),
+        ("http://localhost/", False),
+        ("http://shop.localhost/", False),
+        ("http://router/", False),
+        ("http://printer.local/", False),
+        ("https://user:word@shop.example/a.jpg", False),
+        ("https://user@shop.example/a.jpg", False),
+        ("javascript:alert(1)", False),
+        ("data:image/png;base64,AAAA", False),
+        ("//shop.example/a.jpg", False),
+        ("images/a.jpg", False),
+        ("https://[", False),
+        ("", False),
+    ],
+)
+def test_an_address_on_the_web(url: str, public: bool) -> None:
+    assert is_public(url) is public

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageOps
 
 from node import cli
 from node.config import Home, load_home
@@ -28,7 +29,10 @@ EVIL = Item(
     image_url="javascript:window.hit=1",
     page_url="javascript:window.hit=1",
 )
-ITEMS = {"Asolo": 24, "Bella": 13}
+#: Items whose pictures are said to be on the web, and in somebody's own network.
+AFAR = Item(item="afar", name="Boots", image_url="https://shop.example/boots.jpg")
+NEAR = Item(item="near", name="Boots too", image_url="http://192.168.1.1/reboot?now=1")
+ITEMS = {"Asolo": 24, "Bella": 15}
 
 
 class Shops:
@@ -37,11 +41,13 @@ class Shops:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
         self.homes = {platform: make_home(folder / platform, platform, n) for platform, n in GARMENTS.items()}
-        publish(self.homes["Bella"], EVIL)
+        for item in (EVIL, AFAR, NEAR):
+            publish(self.homes["Bella"], item)
         learn = ("--learn", "none")
         self.other = stack.enter_context(NodeProcess(self.homes["Bella"], *learn))
         self.other.ready()
-        images = [word for name in ITEMS for word in ("--images", str(folder / name / "images"))]
+        images = ["--images", str(folder / "Asolo" / "images")]
+        images += ["--images-of", self.publisher("Bella"), str(folder / "Bella" / "images")]
         peer = ("--peer", self.other.address, "--api", "127.0.0.1:0", *images)
         self.asked = stack.enter_context(NodeProcess(self.homes["Asolo"], *learn, *peer))
         self.url = str(self.asked.ready()["api"])
@@ -63,6 +69,10 @@ def make_home(folder: Path, platform: str, n: int) -> Home:
     """A shop of n garments with pictures, through the command line."""
     folder.mkdir()
     catalog, images = write_catalog(folder / "catalog.csv", n), write_pictures(folder / "images", n)
+    if platform == "Bella":
+        # Its pictures have the same names, and are others.
+        for path in images.iterdir():
+            ImageOps.invert(Image.open(path)).save(path)
     home = str(folder / "home")
     for words in (
         ("init", "--platform", platform),

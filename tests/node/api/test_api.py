@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from node import cli
 from tests.node.api.client import RefusedError
-from tests.node.api.conftest import ITEMS, Shops
+from tests.node.api.conftest import AFAR, EVIL, ITEMS, NEAR, Shops
 
 
 def p2prec(shops: Shops, capsys: pytest.CaptureFixture[str], *words: str) -> Any:
@@ -130,13 +130,25 @@ def test_items_come_in_pages(shops: Shops) -> None:
 
 
 def test_a_picture_is_the_items_own(shops: Shops) -> None:
-    """The oracle is the average colour: g0 is red, g1 is blue."""
-    for item, strongest in (("g0", 0), ("g1", 2)):
-        path = "/api/picture?" + urlencode({"item": shops.item("Asolo", item)})
-        status, headers, body = shops.client.ask("GET", path)
-        assert (status, headers["content-type"]) == (200, "image/jpeg")
-        colour = Image.open(io.BytesIO(body)).resize((1, 1)).getpixel((0, 0))
-        assert isinstance(colour, tuple) and max(colour) == colour[strongest]
+    """The oracle is the average colour: g0 is red, g1 blue; the other shop's of the same names are the opposite."""
+    for item, channel in (("g0", 0), ("g1", 2)):
+        for platform, extreme in (("Asolo", max), ("Bella", min)):
+            status, headers, body = shops.client.ask("GET", picture_path(shops, platform, item))
+            assert (status, headers["content-type"]) == (200, "image/jpeg")
+            colour = Image.open(io.BytesIO(body)).resize((1, 1)).getpixel((0, 0))
+            assert isinstance(colour, tuple) and extreme(colour) == colour[channel]
+
+
+def test_a_picture_elsewhere_is_asked_for_there_but_not_in_ones_own_network(shops: Shops) -> None:
+    status, headers, _ = shops.client.ask("GET", picture_path(shops, "Bella", AFAR.item))
+    assert (status, headers["location"]) == (302, AFAR.image_url)
+    for item in (NEAR, EVIL):
+        status, headers, _ = shops.client.ask("GET", picture_path(shops, "Bella", item.item))
+        assert status == 404 and "location" not in headers
+
+
+def picture_path(shops: Shops, platform: str, item: str) -> str:
+    return "/api/picture?" + urlencode({"item": shops.item(platform, item)})
 
 
 def test_a_peer_answers_and_its_receipt_is_checked(shops: Shops) -> None:
@@ -213,7 +225,9 @@ def test_what_is_wrong_is_one_sentence(shops: Shops, path: str, status: int, sai
         ("rate", b'{"user": "ada", "item": "ITEM", "value": 11}', 400, "not a number from"),
         ("rate", b'{"user": "ada", "item": "ITEM", "value": true}', 400, "not a number from"),
         ("rate", b'{"user": "ada", "item": "ITEM", "value": "1e400"}', 400, "not a number from"),
-        ("rate", b'{"user": "\\ud800", "item": "ITEM", "value": 5}', 400, "can't be a user"),
+        ("rate", b'{"user": "\\ud800", "item": "ITEM", "value": 5}', 400, "'user' is not UTF-8"),
+        ("rate", b'{"user": "ada", "item": "\\ud800", "value": 5}', 400, "'item' is not UTF-8"),
+        ("rate", b'{"user": "ada", "item": "x/\\ud800", "value": null}', 400, "'item' is not UTF-8"),
         ("rate", b" " * 20_000, 413, "may have"),
         ("query", b'{"peer": "Bella"}', 400, "by text or by item"),
         ("query", b'{"peer": "Bella", "text": "x", "item": "y"}', 400, "by text or by item"),
@@ -221,6 +235,7 @@ def test_what_is_wrong_is_one_sentence(shops: Shops, path: str, status: int, sai
         ("query", b'{"peer": "Bella", "text": "x", "k": 1.5}', 400, "whole number"),
         ("query", b'{"peer": "Nobody", "text": "x"}', 400, "not connected"),
         ("query", b'{"peer": "Bella", "text": "\\ud800"}', 400, "not UTF-8"),
+        ("query", b'{"peer": "\\ud800", "text": "x"}', 400, "'peer' is not UTF-8"),
     ],
 )
 def test_what_is_wrong_with_a_body_is_one_sentence(
@@ -238,6 +253,8 @@ def test_the_page_is_there_and_nothing_beside_it(shops: Shops) -> None:
     status, headers, body = shops.client.ask("GET", "/")
     assert status == 200 and headers["content-type"].startswith("text/html") and b"page.js" in body
     assert "default-src 'self'" in headers["content-security-policy"]
+    assert headers["cache-control"] == "no-cache"
+    assert shops.client.ask("GET", "/api/ratings?user=ada")[1]["cache-control"] == "no-store"
     for path in ("/page.js", "/style.css", "/icon.svg"):
         assert shops.client.ask("GET", path)[0] == 200
     for path in ("/../api.py", "/..%2fapi.py", "/%2e%2e/%2e%2e/pyproject.toml", "//etc/passwd", "/key"):

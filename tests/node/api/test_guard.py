@@ -22,7 +22,9 @@ async def answering(scope: MutableMapping[str, Any], receive: Any, send: Any) ->
     await send({"type": "http.response.body", "body": b"{}"})
 
 
-def ask(token: str | None, method: str = "GET", **headers: str) -> tuple[int, dict[bytes, bytes], Any]:
+def ask(
+    token: str | None, method: str = "GET", path: str = "/api/rate", **headers: str
+) -> tuple[int, dict[bytes, bytes], Any]:
     """Status, headers, body. Names of headers with hyphens for underscores."""
     sent: list[MutableMapping[str, Any]] = []
 
@@ -30,20 +32,32 @@ def ask(token: str | None, method: str = "GET", **headers: str) -> tuple[int, di
         sent.append(message)
 
     named = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
-    scope = {"type": "http", "method": method, "path": "/api/rate", "headers": named}
+    scope = {"type": "http", "method": method, "path": path, "headers": named}
     trio.run(Guard(answering, token), scope, None, send)
     start, body = sent
     return start["status"], dict(start["headers"]), json.loads(body["body"])
 
 
-@pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "LOCALHOST:1"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8080", "127.0.0.1:8080", "127.8.9.1", "[::1]:8080", "LOCALHOST:1"]
+)
 def test_names_of_this_machine_may_ask(host: str) -> None:
     assert ask(None, host=host)[0] == 200
 
 
 @pytest.mark.parametrize(
     "host",
-    ["", "evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", "[", "[::1", "[x]:1"],
+    [
+        "",
+        "evil.example",
+        "evil.example:8080",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "192.168.1.5",
+        "[",
+        "[::1",
+        "[x]:1",
+    ],
 )
 def test_a_name_that_was_pointed_here_may_not(host: str) -> None:
     status, _, document = ask(None, host=host)
@@ -67,8 +81,13 @@ def test_a_name_that_was_pointed_here_may_not(host: str) -> None:
 )
 def test_only_its_own_page_writes(headers: dict[str, str], status: int) -> None:
     assert ask(None, "POST", host="localhost:8080", **headers)[0] == status
-    # Reading is harmless: a browser does not show another site what came.
-    assert ask(None, "GET", host="localhost:8080", **headers)[0] == 200
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_another_sites_page_may_link_here_and_not_ask(site: str) -> None:
+    assert ask(None, host="localhost:8080", path="/", sec_fetch_site=site)[0] == 200
+    assert ask(None, host="localhost:8080", path="/api/users", sec_fetch_site=site)[0] == 403
+    assert ask(None, host="localhost:8080", path="/api/users", sec_fetch_site="none")[0] == 200
 
 
 def basic(password: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from tests.node.api.conftest import EVIL, Shops
 
@@ -55,7 +55,7 @@ def visit(page: Page, shops: Shops, place: str) -> None:
 
 def test_it_says_whose_node_it_is(page: Page) -> None:
     expect(page.locator("#platform")).to_have_text("Asolo")
-    expect(page.locator("#summary")).to_have_text("37 items of 2 shops · 1 peer connected")
+    expect(page.locator("#summary")).to_have_text("39 items of 2 shops · 1 peer connected")
 
 
 def test_a_persons_list_is_the_apis_with_pictures_and_reasons(page: Page, shops: Shops) -> None:
@@ -130,9 +130,18 @@ def test_an_items_texts_are_texts(page: Page, shops: Shops) -> None:
     assert page.evaluate("window.hit") is None
 
 
+def test_a_reason_is_a_text_too(page: Page, shops: Shops) -> None:
+    evil = shops.item("Bella", EVIL.item)
+    for item, value in ((evil, 10), (shops.item("Asolo", "g1"), 0), (shops.item("Asolo", "g2"), 0)):
+        shops.client.post("rate", {"user": "trent", "item": item, "value": value})
+    visit(page, shops, "for/trent")
+    expect(page.locator(".list .reason", has_text=EVIL.name).first).to_be_visible()
+    assert page.evaluate("window.hit") is None
+
+
 def test_the_network_and_a_signed_question(page: Page, shops: Shops) -> None:
     page.get_by_role("link", name="Network").click()
-    expect(page.get_by_role("cell", name="13 of 13")).to_be_visible()
+    expect(page.get_by_role("cell", name="15 of 15")).to_be_visible()
     expect(page.get_by_role("cell", name="connected", exact=True)).to_be_visible()
     page.get_by_label("Question").fill("green shirt")
     page.get_by_role("button", name="Ask").click()
@@ -162,6 +171,66 @@ def test_what_is_wrong_is_told_where_people_look(page: Page, shops: Shops) -> No
     expect(page.get_by_role("alert")).to_contain_text("can't be a user")
     visit(page, shops, "for/ada")
     expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_what_is_wrong_while_an_item_is_open_is_told_there(page: Page, shops: Shops) -> None:
+    rate(shops, "ada")
+    visit(page, shops, "for/ada")
+    page.locator(".list .open").first.click()
+    page.route("**/api/rate", lambda route: route.fulfill(status=503, json={"error": "busy for a moment"}))
+    dialog = page.get_by_role("dialog")
+    dialog.locator(".about").get_by_role("button", name="love it").click()
+    expect(dialog.get_by_role("alert")).to_have_text("busy for a moment")
+    expect(dialog).to_be_visible()
+
+
+def test_the_item_that_was_asked_for_last_is_shown(page: Page, shops: Shops) -> None:
+    """Whatever comes when."""
+    rate(shops, "ada")
+    visit(page, shops, "for/ada")
+    cards, held = page.locator(".list .open"), []
+    second = cards.nth(1).locator(".name").inner_text()
+
+    def hold(route: Route) -> None:
+        held.append(route) if not held else route.continue_()
+
+    page.route("**/api/item?*", hold)
+    cards.nth(0).evaluate("card => card.click()")
+    page.wait_for_timeout(0)
+    cards.nth(1).evaluate("card => card.click()")
+    heading = page.get_by_role("dialog").locator("h2")
+    expect(heading).to_have_text(second)
+    with page.expect_response("**/api/item?*"):
+        held[0].continue_()
+    page.evaluate("() => new Promise((done) => setTimeout(done))")
+    expect(heading).to_have_text(second)
+    page.get_by_role("link", name="Network").evaluate("link => link.click()")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_whoever_rates_with_the_keyboard_goes_on_where_they_were(page: Page, shops: Shops) -> None:
+    visit(page, shops, "for/keith")
+    told = page.locator(".told")
+    for number in range(1, 4):
+        first = page.locator(".list .card").nth(1)
+        if number == 1:
+            first.get_by_role("button", name="love it").focus()
+        page.keyboard.press("Enter")
+        expect(told).to_contain_text(f"from {number} rating")
+        expect(page.locator(".list .card").nth(1).get_by_role("button", name="love it")).to_be_focused()
+    assert len(shops.client.get("ratings", user="keith")["ratings"]) == 3
+
+
+def test_what_one_reads_stays_while_the_network_goes_on(page: Page, shops: Shops) -> None:
+    visit(page, shops, "network")
+    cell = page.get_by_role("cell", name="15 of 15")
+    expect(cell).to_be_visible()
+    cell.evaluate("cell => { window.read = cell }")
+    with page.expect_response("**/api/status?*"):
+        pass
+    with page.expect_response("**/api/status?*"):
+        pass
+    assert page.evaluate("window.read.isConnected")
 
 
 def test_a_small_screen_holds_it(page: Page, shops: Shops) -> None:

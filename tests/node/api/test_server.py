@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import threading
 import time
 from pathlib import Path
 
 import pytest
+import trio
+import trio.testing
+from starlette.exceptions import HTTPException
 
 from node import cli
-from node.config import Home
+from node.api import WAITING_MAX, Queue
+from node.config import Home, load_home
+from node.database import Database
 from sim.processes import NodeProcess
 from tests.node.api.client import Client, RefusedError
 from tests.node.api.conftest import make_home
@@ -39,6 +45,12 @@ def test_an_address_that_is_none_is_a_mistake(home: Home, address: str, capsys: 
     assert "must be HOST:PORT" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("address", ["a..b:80", "x" * 70 + ":80", "no-such-host.invalid:80"])
+def test_a_host_that_is_none_is_a_mistake(home: Home, address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["node", "start", "--api", address, "--home", str(home.folder)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_a_port_that_is_taken_is_a_mistake(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -50,6 +62,11 @@ def test_images_that_are_no_folder_are_a_mistake(home: Home, capsys: pytest.Capt
     words = ["node", "start", "--api", "127.0.0.1:0", "--images", "/nowhere", "--home", str(home.folder)]
     assert cli.run(words) == 2
     assert "is not a folder" in capsys.readouterr().err
+    assert cli.run(["node", "start", "--images", str(home.folder), "--home", str(home.folder)]) == 2
+    assert "is for the page" in capsys.readouterr().err
+    words[4:6] = ["--images-of", "Bella", "/nowhere"]
+    assert cli.run(words) == 2
+    assert "is no peer id" in capsys.readouterr().err
 
 
 def test_beyond_this_machine_a_token_is_asked_for(home: Home) -> None:
@@ -127,11 +144,78 @@ def test_who_never_reads_or_never_speaks_does_not_keep_the_node_from_stopping(ho
             one.close()
 
 
-def test_the_node_stops_while_somebody_waits_for_an_answer(home: Home, tmp_path: Path) -> None:
+def test_the_node_stops_while_people_wait_for_answers(home: Home) -> None:
     with start(home, "--api", "127.0.0.1:0") as node:
         client = Client(str(node.ready()["api"]))
-        asking = client.raw()
-        # The encoder is opened for the first text: half a second at the least.
-        asking.sendall(b"GET /api/search?text=red HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        # The encoder is opened for the first text, and the others wait behind it.
+        waiting = [client.raw() for _ in range(20)]
+        for one in waiting:
+            one.sendall(b"GET /api/search?text=red HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert client.get("status")["running"]
+        started = time.monotonic()
         assert node.stop() == 0
-        asking.close()
+        assert time.monotonic() - started < 5.0
+        for one in waiting:
+            one.close()
+
+
+def test_a_home_that_was_never_started_answers(tmp_path: Path) -> None:
+    """Several threads open its database, which has no tables yet."""
+    assert cli.run(["init", "--platform", "New", "--home", str(tmp_path / "new"), "--json"]) == 0
+    with start(load_home(tmp_path / "new"), "--api", "127.0.0.1:0") as node:
+        client = Client(str(node.ready()["api"]))
+        for model in ("", "content", "item_knn", "ridge"):
+            told = client.get("recommend", user="ada", **({"model": model} if model else {}))
+            assert told["items"] == []
+        assert client.get("items") == {"total": 0, "items": []}
+        assert client.get("search", text="red")["items"] == []
+
+
+def test_while_another_process_writes_people_are_told_to_try_again(home: Home) -> None:
+    with start(home, "--api", "127.0.0.1:0") as node:
+        client = Client(str(node.ready()["api"]))
+        database = Database(home.database)
+        with database.transaction(), pytest.raises(RefusedError, match="another process holds it") as refused:
+            client.post("rate", {"user": "ada", "item": "g0", "value": 5})
+        assert refused.value.status == 503
+        database.close()
+        assert client.post("rate", {"user": "ada", "item": "g0", "value": 5})["stored"] == 1
+
+
+def test_bodies_that_break_off_or_trickle_leave_no_word_in_the_log(home: Home) -> None:
+    log = home.folder / "log"
+    with start(home, "--api", "127.0.0.1:0") as node:
+        client = Client(str(node.ready()["api"]))
+        before = log.stat().st_size
+        head = b"POST /api/rate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        head += b"content-length: 99\r\n\r\n"
+        for _ in range(5):
+            with client.raw() as raw:
+                raw.sendall(head + b'{"user"')
+        with client.raw() as raw:
+            raw.sendall(head + b"{")
+            assert b" 408 " in raw.recv(65536), "the body never came"
+        assert client.get("status")["running"]
+        assert node.stop() == 0
+    assert b"Traceback" not in log.read_bytes()[before:]
+
+
+def test_no_more_wait_than_may() -> None:
+    async def main() -> None:
+        queue, go, refused = Queue(1), threading.Event(), []
+
+        async def ask() -> None:
+            try:
+                assert await queue.run(go.wait)
+            except HTTPException as error:
+                refused.append(error.status_code)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(WAITING_MAX + 3):
+                nursery.start_soon(ask)
+            await trio.testing.wait_all_tasks_blocked()
+            assert refused == [503, 503, 503]
+            go.set()
+        assert await queue.run(lambda: 7) == 7
+
+    trio.run(main)
