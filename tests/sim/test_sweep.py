@@ -60,7 +60,15 @@ def played(folder: Path) -> list[str]:
 def started(folder: Path, engine: str = "local") -> subprocess.Popen[bytes]:
     """A sweep in a process group of its own."""
     words = [sys.executable, "-m", "tests.sim.sweep_runs", str(folder / "a.toml"), str(folder / "out"), engine]
-    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    return subprocess.Popen(
+        words,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        # Tests that a shell runs in its background are deaf to Ctrl-C, and so would their children be.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def until(condition: Any, seconds: float = 60.0) -> None:
