@@ -153,10 +153,11 @@ class Answers:
         user, rating = checked_user(user), checked_value(value)
         stored = the_item(self._store, reference)
         publisher, item = self._catalog_of(stored).publisher, stored.item.item
-        # The latest opinion is that of now, also where an import was dated later.
-        before_ms = [one.at_ms for one in self._store.ratings(user) if (one.publisher, one.item) == (publisher, item)]
-        done = Rating(user, publisher, item, rating, max([now_ms, *before_ms]))
-        self._store.write_ratings([done])
+        done = Rating(user, publisher, item, rating, now_ms)
+        with self._store.database.transaction():
+            # The latest opinion is that of now, also where an import was dated later.
+            self._store.remove_rating(user, publisher, item)
+            self._store.write_ratings([done])
         return done, stored
 
     def unrate(self, user: str, reference: str) -> dict[str, Any]:

@@ -28,8 +28,7 @@ from starlette.staticfiles import StaticFiles
 from node.answers import Answers
 from node.config import Home
 from node.control import need_node
-from node.database import DatabaseBusyError
-from node.errors import NotFoundError, UserError
+from node.errors import BusyError, NotFoundError, UserError
 from node.metrics import CONTENT_TYPE, metrics_text
 from node.pictures import ShownPictures, is_public
 from node.questions import refusal_sentence, text_subject
@@ -46,8 +45,10 @@ K = 10
 MODELS = ("content", "item_knn", "popularity", "ridge")
 # Whoever comes when so many wait already would wait for longer than people do.
 WAITING_MAX = 64
-# Questions to peers, who may be slow, at one time; and to the engine, which is not.
-QUERIES_MAX, COMMANDS_MAX = 8, 8
+# At one time: questions to peers, who may be slow; to the engine, which is not, but may wait for the disk; and files.
+QUERIES_MAX, COMMANDS_MAX, FILES_MAX = 8, 8, 8
+# The engine says how the node is in milliseconds, or somebody else is writing.
+COMMAND_SECONDS_MAX = 3.0
 # A body is a few kilobytes.
 BODY_SECONDS_MAX = 10.0
 JSON_BYTES_MAX = 16_384
@@ -81,20 +82,25 @@ class Queue:
 class Api:
     """The handlers of one home's node."""
 
-    def __init__(self, home: Home, answers: Answers, pictures: ShownPictures) -> None:
+    def __init__(self, home: Home, answers: Answers, writer: Answers, pictures: ShownPictures) -> None:
+        """`writer` stores what people say, so that who only reads need not wait while another process is writing."""
         self._home = home
         self._answers = answers
+        self._writer = writer
         self._pictures = pictures
-        self._people = Queue(1)
+        self._people, self._writes, self._files = Queue(1), Queue(1), Queue(FILES_MAX)
         self._queries, self._commands = Queue(QUERIES_MAX), Queue(COMMANDS_MAX)
 
     async def _ask(self, function: Callable[..., Answer], *arguments: Any) -> Answer:
         """An answer about this shop's people. Raises: UserError, HTTPException."""
         return await self._people.run(function, *arguments)
 
+    async def _command(self, name: str) -> dict[str, Any]:
+        return await self._commands.run(need_node, self._home, name, None, COMMAND_SECONDS_MAX)
+
     async def _status(self) -> dict[str, Any]:
         about = {"peer_id": self._home.identity.peer_id, "platform": self._home.config.platform}
-        return {**about, **await self._commands.run(need_node, self._home, "status")}
+        return {**about, **await self._command("status")}
 
     # -- the node ----------------------------------------------------------------------------------------------------
 
@@ -105,7 +111,7 @@ class Api:
         return Response(metrics_text(await self._status()), media_type=CONTENT_TYPE)
 
     async def peers(self, request: Request) -> Response:
-        return JSONResponse(await self._commands.run(need_node, self._home, "peers"))
+        return JSONResponse(await self._command("peers"))
 
     async def query(self, request: Request) -> Response:
         body = await json_body(request)
@@ -129,7 +135,7 @@ class Api:
     async def verify(self, request: Request) -> Response:
         content = await body_of(request, RECEIPT_BYTES_MAX)
         try:
-            return JSONResponse(await self._commands.run(receipt_document, content))
+            return JSONResponse(await self._files.run(receipt_document, content))
         except RemoteError as error:
             return JSONResponse({"valid": False, "reason": str(error)})
 
@@ -152,7 +158,7 @@ class Api:
 
     async def picture(self, request: Request) -> Response:
         item = await self._ask(self._answers.item, asked(request, "item"))
-        file = await self._commands.run(self._pictures.find, item["publisher"], item["item"], item["image_url"])
+        file = await self._files.run(self._pictures.find, item["publisher"], item["item"], item["image_url"])
         if file is not None:
             return FileResponse(file.path, media_type=file.kind, headers={"Cache-Control": PICTURE_CACHE})
         if is_public(item["image_url"]):
@@ -184,8 +190,8 @@ class Api:
         if "value" not in body:
             raise UserError("rate needs a value from -1 to 10, or null to take the rating back")
         if body["value"] is None:
-            return JSONResponse(await self._ask(self._answers.unrate, user, item))
-        rating, _ = await self._ask(self._answers.rate, user, item, body["value"], now_ms())
+            return JSONResponse(await self._writes.run(self._writer.unrate, user, item))
+        rating, _ = await self._writes.run(self._writer.rate, user, item, body["value"], now_ms())
         return JSONResponse({"user": rating.user, "item": rating.item, "rating": rating.value, "stored": 1})
 
     async def card(self, request: Request) -> Response:
@@ -197,7 +203,7 @@ class Api:
     async def bring_card(self, request: Request) -> Response:
         sealed = await body_of(request, CARD_BYTES_MAX)
         user = request.query_params.get("user")
-        return JSONResponse(await self._ask(self._answers.bring_card, sealed, user, now_ms()))
+        return JSONResponse(await self._writes.run(self._writer.bring_card, sealed, user, now_ms()))
 
 
 #: Method, name below /api, method of Api. docs/api.md says what each takes and answers.
@@ -231,7 +237,7 @@ def api_app(api: Api) -> Starlette:
 
 
 async def _mistake(request: Request, error: UserError) -> Response:
-    if isinstance(error, DatabaseBusyError):
+    if isinstance(error, BusyError):
         return JSONResponse({"error": str(error)}, 503, {"Retry-After": "2"})
     return JSONResponse({"error": str(error)}, 404 if isinstance(error, NotFoundError) else 400)
 

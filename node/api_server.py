@@ -36,16 +36,16 @@ class ApiServer:
     """Listens from the beginning, and answers while `run`. `url` is where; a `token` is asked for where others than
     this machine's own people can reach it.
 
-    `answers` belong to its thread from now on.
+    `answers` and `writer`, each over a connection of its own, belong to it from now on.
     """
 
-    def __init__(self, home: Home, address: str, answers: Answers, pictures: ShownPictures) -> None:
+    def __init__(self, home: Home, address: str, answers: Answers, writer: Answers, pictures: ShownPictures) -> None:
         """Raises: UserError where it can't listen there."""
         self._listener = listen(address)
         host, port = self._listener.getsockname()[:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self.token = None if ipaddress.ip_address(host.partition("%")[0]).is_loopback else api_token(home)
-        self._app = Guard(api_app(Api(home, answers, pictures)), self.token)
+        self._app = Guard(api_app(Api(home, answers, writer, pictures)), self.token)
 
     async def run(self) -> None:
         """Answer until cancelled. Raises: whatever ends it.
@@ -58,6 +58,7 @@ class ApiServer:
             await left_alone(partial(trio.run, self._serve, stop))
         finally:
             stop.set()
+        raise UserError("the page's server ended by itself; start the node again")
 
     async def _serve(self, stop: threading.Event) -> None:
         """Answer until `stop` is set."""

@@ -111,9 +111,11 @@ def api_server(
         if peer_in(f"/p2p/{publisher}") is None:
             raise UserError(f"--images-of {publisher} is no peer id; p2prec catalog list shows them")
         folders[publisher] = PictureFolder(Path(folder))
-    store = Store(Database(home.database, BUSY_MS))
-    answers = Answers(home, store, lambda: live.current().index, open_encoder)
-    server = ApiServer(home, options.api, answers, ShownPictures(folders, home.pictures))
+    answers, writer = (
+        Answers(home, Store(Database(home.database, BUSY_MS)), lambda: live.current().index, open_encoder)
+        for _ in range(2)
+    )
+    server = ApiServer(home, options.api, answers, writer, ShownPictures(folders, home.pictures))
     password = "" if server.token is None else f"; the password is in {home.folder / 'api_token'}, any name will do"
     print(f"page and API at {server.url}{password}", file=sys.stderr, flush=True)
     return server

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from node.config import Home
-from node.errors import UserError
+from node.errors import BusyError, UserError
 
 if TYPE_CHECKING:
     import trio
@@ -44,18 +44,26 @@ def is_running(home: Home) -> bool:
     return _connect(home) is not None
 
 
-def ask_node(home: Home, command: str, arguments: dict[str, Any] | None = None) -> dict[str, Any] | None:
-    """The running node's document; None when no node runs with this home. Raises: UserError as the node says."""
+def ask_node(
+    home: Home, command: str, arguments: dict[str, Any] | None = None, seconds: float = ANSWER_SECONDS
+) -> dict[str, Any] | None:
+    """The running node's document; None when no node runs with this home.
+
+    Raises: UserError as the node says; BusyError when it has not answered after so many seconds.
+    """
     connection = _connect(home)
     if connection is None:
         return None
+    connection.settimeout(seconds)
     request = json.dumps({"command": command, "arguments": arguments or {}}).encode() + b"\n"
     try:
         with connection, connection.makefile("rb") as stream:
             connection.sendall(request)
             line = stream.readline(LINE_BYTES_MAX)
+    except TimeoutError as error:
+        raise BusyError(f"the node in {home.folder} did not answer: it took too long") from error
     except OSError as error:
-        raise UserError(f"the node in {home.folder} did not answer: {error.strerror or 'it took too long'}") from error
+        raise UserError(f"the node in {home.folder} did not answer: {error.strerror}") from error
     if not line.endswith(b"\n"):
         raise UserError(f"the node in {home.folder} stopped before it answered; start it again")
     answer: dict[str, Any] = json.loads(line)
@@ -65,9 +73,11 @@ def ask_node(home: Home, command: str, arguments: dict[str, Any] | None = None) 
     return document
 
 
-def need_node(home: Home, command: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
+def need_node(
+    home: Home, command: str, arguments: dict[str, Any] | None = None, seconds: float = ANSWER_SECONDS
+) -> dict[str, Any]:
     """As `ask_node`, where there must be a node. Raises: UserError."""
-    document = ask_node(home, command, arguments)
+    document = ask_node(home, command, arguments, seconds)
     if document is None:
         raise UserError(f"no node runs in {home.folder}; start it with: p2prec node start --home {home.folder}")
     return document

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
-from node.errors import UserError
+from node.errors import BusyError, UserError
 
 BUSY_MS = 30_000
 PAGE_BYTES = 16_384
@@ -120,7 +120,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 
 
-class DatabaseBusyError(UserError):
+class DatabaseBusyError(BusyError):
     """Another process is writing. Nothing was begun, so the same can be tried again."""
 
 

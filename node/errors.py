@@ -9,3 +9,7 @@ class UserError(Exception):
 
 class NotFoundError(UserError):
     """What is asked for is not here: over HTTP another status, on the command line the same mistake."""
+
+
+class BusyError(UserError):
+    """What is asked for can't be had just now, and can in a moment."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import ipaddress
 import os
+import re
 import tempfile
 import time
 import urllib.error
@@ -29,6 +29,8 @@ PICTURE_BYTES_MAX = 20_000_000
 SILENCE_S_MAX = 10
 FETCH_S_MAX = 60
 FETCHES_AT_ONCE = 8
+# Letters that browsers take as they are; the last part is no number, or the whole would be an address.
+PUBLIC_NAME = re.compile(r"(?:[a-z0-9-]+\.)+([a-z][a-z0-9-]*)\.?")
 # Last parts of names that never are on the web (RFC 6761, 6762, 8375).
 PRIVATE_NAMES = ("localhost", "local", "internal", "test", "invalid", "arpa", "lan", "home", "onion")
 CHUNK_BYTES = 65_536
@@ -152,20 +154,14 @@ def picture_type(path: Path) -> str | None:
 
 def is_public(url: str) -> bool:
     """Whether an address is on the web, as far as it says: a stranger's item must not send a browser into its own
-    network. A public name may still point there."""
+    network. Only plain names of at least two parts are; a public name may still point anywhere."""
     try:
         place = urllib.parse.urlsplit(url)
-        host = place.hostname or ""
     except ValueError:
         return False
-    if place.scheme not in ("http", "https") or place.username is not None or place.password is not None:
-        return False
-    try:
-        return ipaddress.ip_address(host).is_global
-    except ValueError:
-        last = host.rstrip(".").rpartition(".")
-        # A last part that begins with a digit is a number, which browsers read as an address.
-        return bool(last[0]) and not last[2][:1].isdigit() and last[2].lower() not in PRIVATE_NAMES
+    name = PUBLIC_NAME.fullmatch(place.hostname or "")
+    plain = place.scheme in ("http", "https") and place.username is None and place.password is None
+    return plain and name is not None and name[1] not in PRIVATE_NAMES
 
 
 def read_url(url: str) -> bytes:

@@ -8,6 +8,8 @@ import { guarded } from "./trouble.js";
 const OPINIONS = [[0, "dislike it"], [3, "rather not"], [5, "neither"], [8, "like it"], [10, "love it"]];
 const SIMILAR = 8;
 let opened = 0;
+// Escape: what is on its way into the dialog is no longer wanted either.
+document.querySelector("#item").addEventListener("cancel", () => { opened += 1; });
 
 // `user`: whose ratings the buttons write, none without one; `rated`: called after a rating was stored.
 export function grid(items, { user, rated } = {}) {
@@ -56,7 +58,7 @@ function opinions(item, user, rated) {
   const rate = (value) => guarded(async () => {
     await post("rate", { user, item: reference(item), value });
     await rated?.(item, value);
-  });
+  }, () => back.isConnected || buttons[0].isConnected);
   const buttons = OPINIONS.map(([value, words]) =>
     make("button", {
       type: "button", "data-value": String(value), title: words, "aria-label": `${user}: ${words}, ${value} of 10`,

@@ -103,10 +103,14 @@ function asking(shops) {
   const whom = make("select", { "aria-label": "Peer" }, shops.map(([publisher, platform]) => make("option", { value: publisher }, platform)));
   const words = make("input", { type: "text", placeholder: "black jeans", "aria-label": "Question", required: true });
   const answer = make("div", {});
-  const ask = (event) => {
+  let asked = 0;
+  const ask = async (event) => {
     event.preventDefault();
+    const mine = ++asked;
+    const latest = () => mine === asked && answer.isConnected;
     answer.replaceChildren(make("p", { class: "told" }, "Asking…"));
-    guarded(() => receipt(whom.value, words.value)).then((told) => answer.replaceChildren(...(told ?? [])));
+    const told = await guarded(() => receipt(whom.value, words.value), latest);
+    if (latest()) answer.replaceChildren(...(told ?? []));
   };
   const form = shops.length ? make("form", { class: "searching", onsubmit: ask }, whom, words, make("button", {}, "Ask"))
     : make("p", { class: "empty" }, "No other shop is known yet.");

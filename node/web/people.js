@@ -49,7 +49,7 @@ function bring() {
     if (!file.files.length) return;
     const { user } = await postBytes("card", await file.files[0].arrayBuffer());
     location.hash = `#/for/${encodeURIComponent(user)}`;
-  }) });
+  }, () => file.isConnected) });
   return make("details", {}, make("summary", {}, "A visitor brings a taste card"), file);
 }
 
@@ -58,6 +58,7 @@ async function person(main, user, models, platforms, alive) {
   const list = make("div", { class: "list" });
   const told = make("p", { class: "told" }, "Looking…");
   const past = make("div", {});
+  const lists = make("div", {}, list, past);
   let asked = 0;
   const fill = async () => {
     const mine = ++asked;
@@ -66,25 +67,26 @@ async function person(main, user, models, platforms, alive) {
     if (!latest()) return;
     told.textContent = found ? tell(...found) : "";
     if (!found) return;
-    const place = placeOf(list);
+    const place = placeOf(lists);
     list.replaceChildren(grid(found[0].items, { user, rated: fill }));
     past.replaceChildren(...rated(found[1], user, fill));
     // Whoever rates with the keyboard goes on where they were.
-    list.querySelectorAll(".card")[place?.card]?.querySelector(place.button)?.focus({ preventScroll: true });
+    lists.querySelectorAll(".card")[place?.card]?.querySelector(place.button)?.focus({ preventScroll: true });
   };
   main.append(make("div", { class: "headline" }, make("h2", {}, `For ${user}`), take(user)), told,
     make("div", { class: "choices" }, ...choice("Shop", ["", ...platforms], "all shops", (one) => { chosen.platform = one; fill(); }),
       ...choice("Model", ["", ...models], "what serves best", (one) => { chosen.model = one; fill(); })),
-    list, past);
+    lists);
   await fill();
 }
 
 // Which card has the focus, and which of its buttons; undefined where none has.
-function placeOf(list) {
+function placeOf(lists) {
   const focused = document.activeElement;
-  const card = [...list.querySelectorAll(".card")].findIndex((one) => one.contains(focused));
+  const card = [...lists.querySelectorAll(".card")].findIndex((one) => one.contains(focused));
   if (card < 0) return undefined;
-  return { card, button: focused.dataset.value === undefined ? ".open" : `[data-value="${focused.dataset.value}"]` };
+  if (focused.dataset.value !== undefined) return { card, button: `[data-value="${focused.dataset.value}"]` };
+  return { card, button: focused.matches(".back") ? ".back" : ".open" };
 }
 
 function tell(answer, history) {
@@ -107,9 +109,10 @@ function choice(words, values, first, chosen) {
 }
 
 function take(user) {
-  return make("button", { type: "button", onclick: () => guarded(async () => {
+  const button = make("button", { type: "button", onclick: () => guarded(async () => {
     const address = URL.createObjectURL(await getBytes("card", { user }));
     make("a", { href: address, download: "taste.card" }).click();
     setTimeout(() => URL.revokeObjectURL(address), 60_000);
-  }) }, "Taste card to take along");
+  }, () => button.isConnected) }, "Taste card to take along");
+  return button;
 }

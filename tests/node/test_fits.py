@@ -172,7 +172,7 @@ def test_a_rating_of_now_is_the_latest_whatever_an_import_was_dated(kept: Kept) 
     answers = answers_of(kept)
     kept.writer.write_ratings([Rating("ada", kept.peer, "i1", 2.0, 4_000_000_000_000)])
     answers.rate("ada", "i1", 9, 5)
-    assert [one["rating"] for one in answers.history("ada")["ratings"]] == [9.0]
+    assert [(one["rating"], one["at_ms"]) for one in answers.history("ada")["ratings"]] == [(9.0, 5)]
 
 
 def test_a_rating_of_what_is_gone_can_be_taken_back(kept: Kept) -> None:

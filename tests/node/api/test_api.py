@@ -50,7 +50,7 @@ def test_lists_are_those_of_the_command_line(shops: Shops, capsys: pytest.Captur
 
 def test_status_says_whose_node_it_is(shops: Shops, capsys: pytest.CaptureFixture[str]) -> None:
     status, said = shops.client.get("status"), p2prec(shops, capsys, "node", "status")
-    for changing in ("bytes_in", "bytes_out"):
+    for changing in ("bytes_in", "bytes_out", "frames_in", "frames_out"):
         assert status.pop(changing).keys() == said.pop(changing).keys()
     assert status == said
     assert status["platform"] == "Asolo" and status["running"]

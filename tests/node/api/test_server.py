@@ -175,9 +175,14 @@ def test_while_another_process_writes_people_are_told_to_try_again(home: Home) -
     with start(home, "--api", "127.0.0.1:0") as node:
         client = Client(str(node.ready()["api"]))
         database = Database(home.database)
-        with database.transaction(), pytest.raises(RefusedError, match="another process holds it") as refused:
-            client.post("rate", {"user": "ada", "item": "g0", "value": 5})
-        assert refused.value.status == 503
+        with database.transaction():
+            with pytest.raises(RefusedError, match="another process holds it") as refused:
+                client.post("rate", {"user": "ada", "item": "g0", "value": 5})
+            assert refused.value.status == 503
+            with pytest.raises(RefusedError, match="it took too long") as refused:
+                client.get("status")
+            assert refused.value.status == 503
+            assert client.get("recommend", user="ada")["items"], "who only reads waits for nobody"
         database.close()
         assert client.post("rate", {"user": "ada", "item": "g0", "value": 5})["stored"] == 1
 
