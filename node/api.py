@@ -17,7 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import trio
+import anyio
+import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -61,7 +62,7 @@ class Queue:
     """Work in threads: `at_once` of it, and a limit to how much waits."""
 
     def __init__(self, at_once: int) -> None:
-        self._limiter = trio.CapacityLimiter(at_once)
+        self._limiter = anyio.CapacityLimiter(at_once)
         self._waiting = 0
 
     async def run(self, function: Callable[..., Answer], *arguments: Any) -> Answer:
@@ -73,8 +74,8 @@ class Queue:
             raise HTTPException(503, "too many ask at once; try again in a moment", {"Retry-After": "1"})
         self._waiting += 1
         try:
-            run_sync = partial(trio.to_thread.run_sync, abandon_on_cancel=True)  # type: ignore[call-arg]
-            return await run_sync(partial(function, *arguments), limiter=self._limiter)
+            call = partial(function, *arguments)
+            return await anyio.to_thread.run_sync(call, limiter=self._limiter, abandon_on_cancel=True)
         finally:
             self._waiting -= 1
 
@@ -305,12 +306,12 @@ async def body_of(request: Request, bytes_max: int) -> bytes:
     """The body, no more than may come, and no slower. Raises: HTTPException."""
     body = bytearray()
     try:
-        with trio.fail_after(BODY_SECONDS_MAX):
+        with anyio.fail_after(BODY_SECONDS_MAX):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > bytes_max:
                     raise HTTPException(413, f"the body may have {bytes_max} bytes")
-    except trio.TooSlowError as error:
+    except TimeoutError as error:
         raise HTTPException(408, f"the body took over {BODY_SECONDS_MAX:g} s") from error
     except ClientDisconnect as error:
         raise HTTPException(400, "the body broke off") from error

@@ -1,16 +1,16 @@
-"""Where the API listens: HOST:PORT to a socket, and Hypercorn on it, in a thread beside the node."""
+"""Where the API listens: HOST:PORT to a socket, and Uvicorn on it, in a thread beside the node."""
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import secrets
 import socket
-import threading
 from functools import partial
 
 import trio
-from hypercorn.config import Config
-from hypercorn.trio import serve
+from uvicorn import Config, Server
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from node.answers import Answers
 from node.api import Api, api_app
@@ -21,15 +21,13 @@ from node.pictures import ShownPictures
 
 TOKEN_BYTES = 24
 BACKLOG = 64
-# Whoever connects and says nothing for so long is let go. Whoever says it letter by letter is not: beyond a network
-# that its owner trusts, a node needs a proxy before it, which has limits for that too.
-SILENCE_SECONDS = 15
+# A browser holds six. Whoever comes when there are so many is let go, and so is who says nothing in time.
+CONNECTIONS_MAX = 128
+HEAD_SECONDS_MAX = 15.0
 # Whoever is in the middle of an answer when the node stops.
-STOP_SECONDS_MAX = 1.0
+STOP_SECONDS_MAX = 1
 # People's requests are short: head and address together.
 HEAD_BYTES_MAX = 32_768
-# In a thread that nobody waits for when the node stops.
-left_alone = partial(trio.to_thread.run_sync, abandon_on_cancel=True)  # type: ignore[call-arg]
 
 
 class ApiServer:
@@ -53,24 +51,60 @@ class ApiServer:
         In a thread with an event loop of its own: a browser that reads slowly, or not at all, concerns no peer, and
         can't keep the node from stopping.
         """
-        stop = threading.Event()
+        config = Config(
+            self._app,
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=STOP_SECONDS_MAX,
+            h11_max_incomplete_event_size=HEAD_BYTES_MAX,
+        )
+        server = Server(config)
+        serve = partial(server.run, sockets=[self._listener])
         try:
-            await left_alone(partial(trio.run, self._serve, stop))
+            await trio.to_thread.run_sync(serve, abandon_on_cancel=True)  # type: ignore[call-arg]
         finally:
-            stop.set()
+            server.should_exit = True
         raise UserError("the page's server ended by itself; start the node again")
 
-    async def _serve(self, stop: threading.Event) -> None:
-        """Answer until `stop` is set."""
-        config = Config()
-        config.bind = [f"fd://{self._listener.detach()}"]
-        config.loglevel = "WARNING"
-        config.read_timeout = SILENCE_SECONDS
-        config.graceful_timeout = STOP_SECONDS_MAX
-        config.h11_max_incomplete_size = HEAD_BYTES_MAX
-        config.include_server_header = False
-        stopped = partial(left_alone, stop.wait)
-        await serve(self._app, config, shutdown_trigger=stopped, mode="asgi")  # type: ignore[arg-type]
+
+class BoundedProtocol(H11Protocol):
+    """One connection of a browser; with a limit to how many there are, and to how long a request may take to be said.
+
+    Uvicorn has neither, and descriptors are the whole node's.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        if len(self.connections) >= CONNECTIONS_MAX:
+            self.transport = transport
+            transport.abort()
+            return
+        super().connection_made(transport)
+        self._expect_request()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._expect_request()
+
+    def send_400_response(self, msg: str) -> None:
+        """Also for a body that is none: whoever is answering it must not answer too."""
+        super().send_400_response(msg)
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+    def _expect_request(self) -> None:
+        self.loop.call_later(HEAD_SECONDS_MAX, self._give_up, self.cycle)
+
+    def _give_up(self, before: object) -> None:
+        """Let go of whoever has asked nothing since `before`."""
+        if self.cycle is before and not self.transport.is_closing():
+            self.transport.abort()
 
 
 def listen(address: str) -> socket.socket:

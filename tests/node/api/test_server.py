@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 import stat
@@ -9,16 +10,16 @@ import threading
 import time
 from pathlib import Path
 
+import anyio
 import pytest
-import trio
-import trio.testing
 from starlette.exceptions import HTTPException
 
 from node import cli
 from node.api import WAITING_MAX, Queue
+from node.api_server import CONNECTIONS_MAX, HEAD_SECONDS_MAX
 from node.config import Home, load_home
 from node.database import Database
-from sim.processes import NodeProcess
+from sim.processes import NodeProcess, wait_until
 from tests.node.api.client import Client, RefusedError
 from tests.node.api.conftest import make_home
 
@@ -94,6 +95,7 @@ def test_a_page_of_another_name_is_refused_on_this_machine(home: Home) -> None:
 
 
 def test_garbage_is_answered_or_closed_and_the_next_is_served(home: Home) -> None:
+    before = len((home.folder / "log").read_text("utf-8")) if (home.folder / "log").exists() else 0
     with start(home, "--api", "127.0.0.1:0") as node:
         client = Client(str(node.ready()["api"]))
         for garbage in (
@@ -121,6 +123,7 @@ def test_garbage_is_answered_or_closed_and_the_next_is_served(home: Home) -> Non
                     pass
             assert client.get("status")["running"], garbage[:40]
         assert node.stop() == 0
+        assert (home.folder / "log").read_text("utf-8")[before:].count("\n") == 1, "garbage is not worth a word"
 
 
 def test_who_never_reads_or_never_speaks_does_not_keep_the_node_from_stopping(home: Home) -> None:
@@ -215,12 +218,35 @@ def test_no_more_wait_than_may() -> None:
             except HTTPException as error:
                 refused.append(error.status_code)
 
-        async with trio.open_nursery() as nursery:
+        async with anyio.create_task_group() as group:
             for _ in range(WAITING_MAX + 3):
-                nursery.start_soon(ask)
-            await trio.testing.wait_all_tasks_blocked()
+                group.start_soon(ask)
+            await anyio.wait_all_tasks_blocked()
             assert refused == [503, 503, 503]
             go.set()
         assert await queue.run(lambda: 7) == 7
 
-    trio.run(main)
+    anyio.run(main)
+
+
+def test_connections_have_a_limit_and_their_silence_too(home: Home) -> None:
+    with start(home, "--api", "127.0.0.1:0") as node:
+        client = Client(str(node.ready()["api"]))
+        silent = [client.raw() for _ in range(CONNECTIONS_MAX)]
+        # Some say a letter now and then, and never what they want.
+        for one in silent[::2]:
+            one.sendall(b"GET / HT")
+        wait_until(lambda: is_refused(client))
+        began = time.monotonic()
+        wait_until(lambda: not is_refused(client), 2 * HEAD_SECONDS_MAX)
+        assert time.monotonic() - began <= 2 * HEAD_SECONDS_MAX
+        for one in silent:
+            one.close()
+        assert client.get("status")["running"]
+
+
+def is_refused(client: Client) -> bool:
+    try:
+        return client.ask("GET", "/")[0] != 200
+    except (ConnectionError, http.client.RemoteDisconnected):
+        return True
