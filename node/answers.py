@@ -243,8 +243,8 @@ def open_answers(home: Home) -> Iterator[Answers]:
 def one_blas_thread() -> AbstractContextManager[object]:
     """Within, numpy's linear algebra keeps to its caller's thread, in this whole process.
 
-    Folding a user in takes milliseconds. Shared out over threads it waits for the slowest of them, and where other
-    processes want the cores that is forty times as long (`p2prec bench api_speed`).
+    Folding a user in takes milliseconds. Shared out over threads it gains nothing, and waits for the slowest of them
+    where other processes want the cores (`p2prec bench api_speed`).
     """
     limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
     return limits

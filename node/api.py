@@ -4,8 +4,8 @@
     POST /api/rate {"user": ...}        as p2prec rate
 
 Every answer is JSON, mistakes too: {"error": "one sentence that says what to change"}. Answers about this shop's people
-come from one worker thread; what concerns other nodes goes through the engine, like a command. docs/api.md is the
-manual. Who may ask at all is decided before (`node/api_guard.py`).
+come from one worker thread, and what they say is stored by another; what concerns other nodes goes through the engine,
+like a command. docs/api.md is the manual. Who may ask at all is decided before (`node/api_guard.py`).
 """
 
 from __future__ import annotations

@@ -32,20 +32,13 @@ HEADERS = (
 
 
 class Guard:
-    """`token` None: a loopback address, where none is asked for."""
+    """`token` None: a loopback address, where none is asked for. Hears HTTP alone: the server speaks nothing else."""
 
     def __init__(self, app: App, token: str | None) -> None:
         self._app = app
         self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
-        if scope["type"] != "http":
-            # Nothing here speaks over WebSockets.
-            await send({"type": "websocket.close", "code": 1008})
-            return
         refusal = self._refusal(scope)
         guarded = _with_headers(send, b"no-store" if scope["path"].startswith("/api") else b"no-cache")
         if refusal is None:

@@ -53,6 +53,10 @@ DOORS: dict[str, str | tuple[str, ...]] = {
     "matplotlib": ("sim/plots.py", "sim/outcome_plots.py", "sim/plot_style.py"),
     "optuna": "sim/tuning.py",
     "pyarrow": "node/documents.py",
+    "starlette": "node/api.py",
+    "anyio": "node/api.py",
+    "uvicorn": "node/api_server.py",
+    "prometheus_client": "node/metrics.py",
 }
 # Names that read a clock, a device of chance or the environment: arguments instead, in the pure folders.
 AMBIENT_MODULES = {"random", "secrets", "uuid", "time", "datetime"}

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
+from models.linear_taste import Prior, Told, posterior
 from node.answers import Answers, one_blas_thread
 from node.config import Home
 from node.database import Database
@@ -31,6 +33,9 @@ from tests.node.api.client import Client
 
 ITEMS, DIM, USERS, RATED, K = 20_000, 512, 300, 100, 24
 TIMES = 21
+# Of the tiny encoder: what a user's vector has.
+FEATURES = 130
+FOLDED = 100
 BUSY = "while True: pass"
 
 
@@ -91,12 +96,29 @@ def run() -> list[Row]:
             quiet = [median_ms(over_http) for _, over_http, _ in asked]
             with busy_cores():
                 busy = [median_ms(over_http) for _, over_http, _ in asked]
+                folding = fold_in_row()
             rows += [
                 Row(f"{name}: every core busy / quiet", ours, yardstick, ours / yardstick, "ms")
                 for (name, _, _), ours, yardstick in zip(asked, busy, quiet, strict=True)
             ]
             store.close()
-            return rows
+            return [*rows, folding]
+
+
+def fold_in_row() -> Row:
+    """What one thread of linear algebra is worth where others want the cores."""
+    rng = np.random.default_rng(0)
+    x_RK = rng.normal(size=(2 * FEATURES, FEATURES))
+    told, prior = Told(x_RK, rng.normal(size=2 * FEATURES)), Prior(np.zeros(FEATURES), np.eye(FEATURES), 1.0)
+
+    def fold_in(threads: int) -> float:
+        with threadpool_limits(threads, user_api="blas"):
+            # Many, for it is now and then that one waits for long.
+            return seconds_of(lambda: [posterior(told, prior) for _ in range(FOLDED)]) / FOLDED
+
+    cores = os.cpu_count() or 1
+    all_cores, one, ratio = alternate(partial(fold_in, cores), partial(fold_in, 1), TIMES // 3)
+    return Row("folding a user in, every core busy: all cores / one thread", 1e3 * all_cores, 1e3 * one, ratio, "ms")
 
 
 def compared(name: str, over_http: Callable[[], object], in_process: Callable[[], object]) -> Row:

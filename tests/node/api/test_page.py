@@ -196,7 +196,6 @@ def test_the_item_that_was_asked_for_last_is_shown(page: Page, shops: Shops) -> 
 
     page.route("**/api/item?*", hold)
     cards.nth(0).evaluate("card => card.click()")
-    page.wait_for_timeout(0)
     cards.nth(1).evaluate("card => card.click()")
     heading = page.get_by_role("dialog").locator("h2")
     expect(heading).to_have_text(second)
